@@ -1,0 +1,200 @@
+"""`SDKConfig`: everything an `ApiService` can be told, checked when it is made.
+
+Floor 0: no I/O. Read by `rxsdk.limp`. Frozen, so one config can serve many services.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+from urllib.parse import SplitResult, urlsplit
+
+from rxsdk.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from rxsdk.cache import CredentialCache
+
+__all__ = ["MAX_FILE_CHUNK_SIZE", "AuthHashLevel", "LoopChoice", "SDKConfig"]
+
+AuthHashLevel = Literal["5.0", "5.6", "6.1"]
+LoopChoice = Literal["auto", "own", "running"]
+
+MAX_FILE_CHUNK_SIZE = 780_000
+"""Bytes. The largest chunk whose frame stays under the server's 4 MiB for every content (limp.md, "Files")."""
+
+
+@dataclass(frozen=True, kw_only=False)
+class SDKConfig:
+    """The settings of one `ApiService`. Times are seconds; ``None`` for a time means no limit.
+
+    The first seven fields carry the names and meanings of the Angular and NativeScript SDKs.
+
+    Raises:
+        ConfigurationError: a field cannot work; the error names it.
+    """
+
+    api: str
+    """Where the server is: ``ws[s]://HOST[:PORT]/ws``."""
+    anon_token: str = field(repr=False)
+    """The server's anonymous token: signs everything until a session is there."""
+    auth_attrs: Sequence[str]
+    """What users sign in with: ``("email",)``, ``("username", "email", "phone")`` …"""
+    app_id: str | None = None
+    """The name of this client app, where the server lists the apps it lets in."""
+    debug: bool = False
+    """Log every frame, secrets redacted, to the logger ``rxsdk.wire`` at DEBUG."""
+    file_chunk_size: int = 512_000
+    """Bytes of a file in one frame; 1 to 780 000."""
+    auth_hash_level: AuthHashLevel = "5.6"
+    """How the server wants passwords hashed; see `rxsdk.protocols.limp.auth`."""
+
+    timeout_s: float | None = 30.0
+    """From the writing of a call to its first reply."""
+    queue_timeout_s: float | None = 120.0
+    """From the making of a call to its writing (not connected, not authed)."""
+    connect_timeout_s: float = 20.0
+    """One try to connect and be verified; also how long ``with ApiService(config)`` waits."""
+    heartbeat_interval_s: float = 30.0
+    """Between heartbeats; the server closes after 120 s of silence."""
+    heartbeat_timeout_s: float = 10.0
+    """A heartbeat not answered within this is a lost connection."""
+    max_queued_calls: int = 10_000
+    """Calls waiting to be written; one more fails at once with `CallNotSent`."""
+    max_message_bytes: int = 64 * 1024 * 1024
+    """The largest message taken from the server."""
+
+    loop: LoopChoice = "auto"
+    """Where the connection runs: the caller's ``"running"`` loop, our ``"own"`` thread, or what fits."""
+    ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
+    """For ``wss://`` beyond the system's certificates."""
+    proxy: str | bool = field(default=True, repr=False)
+    """A proxy URL; True takes it from the environment, False goes straight."""
+    extra_headers: Mapping[str, str] | None = field(default=None, repr=False)
+    """Headers added to the opening handshake."""
+    origin: str | None = None
+    """The Origin header; servers that list web apps want it."""
+    user_agent: str | None = None
+    """The User-Agent header (the server stores it only when an Origin is sent too)."""
+    cache: CredentialCache | None = field(default=None, repr=False)
+    """Where the session is kept between runs; memory when not given."""
+    cache_key: str = "default"
+    """Keeps several users of one api apart in one cache."""
+
+    def __post_init__(self) -> None:
+        _check_api(self.api)
+        _check_text("anon_token", self.anon_token)
+        object.__setattr__(self, "auth_attrs", _checked_auth_attrs(self.auth_attrs))
+        for name in ("app_id", "origin", "user_agent"):
+            if getattr(self, name) is not None:
+                _check_text(name, getattr(self, name))
+        _check_text("cache_key", self.cache_key)
+        _check_int("file_chunk_size", self.file_chunk_size, 1, MAX_FILE_CHUNK_SIZE)
+        _check_int("max_queued_calls", self.max_queued_calls, 1, None)
+        _check_int("max_message_bytes", self.max_message_bytes, 1024, None)
+        _check_choice("auth_hash_level", self.auth_hash_level, get_args(AuthHashLevel))
+        _check_choice("loop", self.loop, get_args(LoopChoice))
+        for name in ("timeout_s", "queue_timeout_s"):
+            if getattr(self, name) is not None:
+                check_seconds(name, getattr(self, name))
+        for name in ("connect_timeout_s", "heartbeat_interval_s", "heartbeat_timeout_s"):
+            check_seconds(name, getattr(self, name))
+        self._check_road()
+
+    def _check_road(self) -> None:
+        secure = self.api.lower().startswith("wss:")
+        if self.ssl_context is not None:
+            if not isinstance(self.ssl_context, ssl.SSLContext):
+                raise ConfigurationError("ssl_context", "must be an ssl.SSLContext")
+            if not secure:
+                raise ConfigurationError("ssl_context", "only goes with a wss:// api")
+        if not isinstance(self.proxy, (str, bool)):
+            raise ConfigurationError("proxy", "must be a URL, True (from the environment) or False")
+        if isinstance(self.proxy, str) and "://" not in self.proxy:
+            raise ConfigurationError("proxy", "must be a URL such as http://proxy:3128")
+        if not isinstance(self.debug, bool):
+            raise ConfigurationError("debug", "must be True or False")
+        for name, value in dict(self.extra_headers or {}).items():
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise ConfigurationError("extra_headers", "must map str to str")
+        for verb in ("get", "put", "remove"):
+            if self.cache is not None and not callable(getattr(self.cache, verb, None)):
+                raise ConfigurationError("cache", f"has no {verb}(); see rxsdk.cache.CredentialCache")
+
+    @property
+    def leaves_machine_unencrypted(self) -> bool:
+        """True for ``ws://`` to a host that is not this machine: passwords would travel readably."""
+        parts = urlsplit(self.api)
+        return parts.scheme.lower() == "ws" and not _is_loopback(parts.hostname or "")
+
+
+def _check_api(api: object) -> None:
+    if not isinstance(api, str):
+        raise ConfigurationError("api", f"must be a URL string, not {type(api).__name__}")
+    try:
+        parts = urlsplit(api)
+        port = parts.port
+    except ValueError as error:
+        raise ConfigurationError("api", f"is not a URL: {error}") from None
+    _check_url_parts(parts, port)
+
+
+def _check_url_parts(parts: SplitResult, port: int | None) -> None:
+    if parts.scheme.lower() not in ("ws", "wss"):
+        raise ConfigurationError(
+            "api", f"must start with ws:// or wss://, not {parts.scheme + '://' if parts.scheme else 'nothing'}"
+        )
+    if not parts.hostname:
+        raise ConfigurationError("api", "names no host")
+    if port == 0:
+        raise ConfigurationError("api", "port 0 cannot be connected to")
+    if parts.fragment:
+        raise ConfigurationError("api", "a WebSocket URL has no #fragment")
+    if parts.username or parts.password:
+        raise ConfigurationError("api", "must not hold a user or password; LIMP signs in with auth()")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _checked_auth_attrs(value: object) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ConfigurationError("auth_attrs", 'must be a list of names, such as ["email"]')
+    attrs = tuple(value)
+    if not attrs:
+        raise ConfigurationError("auth_attrs", "must name at least one attribute")
+    for attr in attrs:
+        _check_text("auth_attrs", attr)
+    return attrs
+
+
+def _check_text(name: str, value: Any) -> None:
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(name, "must be a non-empty string")
+
+
+def _check_int(name: str, value: Any, low: int, high: int | None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigurationError(name, f"must be a whole number, not {type(value).__name__}")
+    if value < low or (high is not None and value > high):
+        raise ConfigurationError(name, f"must be {low} to {high}" if high is not None else f"must be at least {low}")
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigurationError(name, f"must be one of {', '.join(map(repr, choices))}, not {value!r}")
+
+
+def check_seconds(name: str, value: Any) -> None:
+    """Raise `ConfigurationError` unless ``value`` is a finite number of seconds above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+        raise ConfigurationError(name, "must be a number of seconds above 0")
