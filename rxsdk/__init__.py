@@ -1,1 +1,95 @@
-"""rxsdk."""
+"""rxsdk: LIMP for Python, reactively. Every call returns an Observable; subjects multicast what the server pushes.
+
+Start with `ApiService` and `SDKConfig`; `rxsdk.errors` has the tree of everything that can go wrong.
+"""
+
+from rxsdk.cache import CredentialCache, Credentials, FileCache, KeyringCache, MemoryCache
+from rxsdk.config import SDKConfig
+from rxsdk.core.connection import ConnectionState
+from rxsdk.core.reconnect import ReconnectPolicy
+from rxsdk.errors import (
+    AuthError,
+    CacheError,
+    CallCancelled,
+    CallError,
+    CallNotSent,
+    CallOutcomeUnknown,
+    CallRejected,
+    CallTimeout,
+    ConfigurationError,
+    ConnectFailed,
+    ConnectionLost,
+    DeliveryOverflow,
+    DocTypeMismatch,
+    HeartbeatTimeout,
+    InvalidCall,
+    LocalProtocolError,
+    NoCredentials,
+    ProtocolError,
+    RemoteProtocolError,
+    RxSdkError,
+    TransportError,
+    UploadError,
+    VerifyRefused,
+    WrongThreadError,
+)
+from rxsdk.files import File
+from rxsdk.limp import ApiService
+from rxsdk.protocols.limp.res import Args, Doc, Query, Res, Session
+from rxsdk.reactive.call import Call
+from rxsdk.reactive.streams import Stream
+
+__version__ = "0.1.0"
+
+
+def on_unhandled(error: BaseException) -> None:
+    """Told of every exception that no observer took (one raised in a callback, an error without ``on_error``).
+
+    Replace it to send them elsewhere: ``rxsdk.on_unhandled = report``. They are logged under ``rxsdk`` in any case.
+    """
+
+
+__all__ = [
+    "ApiService",
+    "Args",
+    "AuthError",
+    "CacheError",
+    "Call",
+    "CallCancelled",
+    "CallError",
+    "CallNotSent",
+    "CallOutcomeUnknown",
+    "CallRejected",
+    "CallTimeout",
+    "ConfigurationError",
+    "ConnectFailed",
+    "ConnectionLost",
+    "ConnectionState",
+    "CredentialCache",
+    "Credentials",
+    "DeliveryOverflow",
+    "Doc",
+    "DocTypeMismatch",
+    "File",
+    "FileCache",
+    "HeartbeatTimeout",
+    "InvalidCall",
+    "KeyringCache",
+    "LocalProtocolError",
+    "MemoryCache",
+    "NoCredentials",
+    "ProtocolError",
+    "Query",
+    "ReconnectPolicy",
+    "RemoteProtocolError",
+    "Res",
+    "RxSdkError",
+    "SDKConfig",
+    "Session",
+    "Stream",
+    "TransportError",
+    "UploadError",
+    "VerifyRefused",
+    "WrongThreadError",
+    "on_unhandled",
+]

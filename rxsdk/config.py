@@ -1,6 +1,6 @@
 """`SDKConfig`: everything an `ApiService` can be told, checked when it is made.
 
-Floor 0: no I/O. Read by `rxsdk.limp`. Frozen, so one config can serve many services.
+Floor 3, beside the services that read it; does no I/O. Frozen, so one config can serve many services.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
+from rxsdk.core.loop import LoopChoice
+from rxsdk.core.reconnect import ReconnectPolicy
 from rxsdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from rxsdk.cache import CredentialCache
 
-__all__ = ["MAX_FILE_CHUNK_SIZE", "AuthHashLevel", "LoopChoice", "SDKConfig"]
+__all__ = ["MAX_FILE_CHUNK_SIZE", "AuthHashLevel", "SDKConfig"]
 
 AuthHashLevel = Literal["5.0", "5.6", "6.1"]
-LoopChoice = Literal["auto", "own", "running"]
 
 MAX_FILE_CHUNK_SIZE = 780_000
 """Bytes. The largest chunk whose frame stays under the server's 4 MiB for every content (limp.md, "Files")."""
 
 
-@dataclass(frozen=True, kw_only=False)
+@dataclass(frozen=True)
 class SDKConfig:
     """The settings of one `ApiService`. Times are seconds; ``None`` for a time means no limit.
 
@@ -67,6 +68,9 @@ class SDKConfig:
     max_message_bytes: int = 64 * 1024 * 1024
     """The largest message taken from the server."""
 
+    reconnect: ReconnectPolicy = field(default_factory=ReconnectPolicy)
+    """The delays between tries to connect."""
+
     loop: LoopChoice = "auto"
     """Where the connection runs: the caller's ``"running"`` loop, our ``"own"`` thread, or what fits."""
     ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
@@ -102,6 +106,8 @@ class SDKConfig:
                 check_seconds(name, getattr(self, name))
         for name in ("connect_timeout_s", "heartbeat_interval_s", "heartbeat_timeout_s"):
             check_seconds(name, getattr(self, name))
+        if not isinstance(self.reconnect, ReconnectPolicy):
+            raise ConfigurationError("reconnect", "must be a rxsdk.ReconnectPolicy")
         self._check_road()
 
     def _check_road(self) -> None:

@@ -64,6 +64,9 @@ __all__ = [
 class RxSdkError(Exception):
     """The root of all errors of this library."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
 
 class ConfigurationError(RxSdkError, ValueError):
     """A setting, or an argument that depends on the settings, that cannot work.

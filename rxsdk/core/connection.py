@@ -1,0 +1,298 @@
+"""`Connection`: drives a protocol machine over one transport after another.
+
+Floor 1. It knows no wire: it connects, hands the machine what comes in and the time, writes what the machine lets
+out, hands its events up, and starts again with a delay when the transport is lost. Used by the services.
+
+Data in:   transport → `frame_received` → ``machine.receive`` → `_pump` → ``on_events``
+Data out:  ``machine.…`` then `flush` → `_pump` → ``machine.frames_to_send`` → transport
+
+Invariants: everything runs on one loop. A transport that is lost is never heard again. Frames are made only when the
+transport takes them, so a call that waits behind a full buffer still counts as unwritten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from rxsdk.core.clock import Clock, Timer
+from rxsdk.core.reconnect import ReconnectPolicy
+from rxsdk.core.transport import Connect, Transport
+from rxsdk.errors import ConnectFailed, ConnectionLost, LocalProtocolError, RxSdkError, TransportError
+from rxsdk.protocols.contract import Machine
+
+__all__ = ["Connection", "ConnectionState", "StateName"]
+
+_log = logging.getLogger("rxsdk.connection")
+
+StateName = Literal[
+    "idle",
+    "connecting",
+    "verifying",
+    "authenticating",
+    "ready",
+    "reconnecting",
+    "suspended",
+    "closing",
+    "closed",
+    "failed",
+]
+
+
+class ConnectionState(msgspec.Struct, frozen=True):
+    """Where a service is.
+
+    ``reason`` is why it is not ready, when something went wrong; ``attempt`` counts the tries since the connection
+    last stood (0 on the first); ``retry_at`` is when the next try comes, in seconds since 1970.
+    """
+
+    name: StateName
+    reason: Exception | None = None
+    attempt: int = 0
+    retry_at: float | None = None
+
+
+class _Link:
+    """One transport's ear: once it is cut off, a late word of a stale socket goes nowhere."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection: Connection | None = connection
+
+    def frame_received(self, frame: bytes) -> None:
+        if self.connection is not None:
+            self.connection.frame_received(frame)
+
+    def transport_writable(self) -> None:
+        if self.connection is not None:
+            self.connection.flush()
+
+    def transport_lost(self, error: TransportError) -> None:
+        if self.connection is not None:
+            self.connection.lost(error)
+
+
+class Connection:
+    """Keeps ``machine`` connected through ``connect`` until closed.
+
+    Args:
+        on_events: called with what the machine reported, in order.
+        on_state: called with each change that the core itself makes: connecting, reconnecting, suspended.
+        on_failed: called once when it ends for good by itself: a fatal `ConnectFailed`, or a mistake of ours.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        connect: Connect,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        policy: ReconnectPolicy,
+        on_events: Callable[[Sequence[Any]], None],
+        on_state: Callable[[ConnectionState], None],
+        on_failed: Callable[[RxSdkError], None],
+    ) -> None:
+        self._machine = machine
+        self._connect = connect
+        self._loop = loop
+        self._clock = clock
+        self._policy = policy
+        self._on_events = on_events
+        self._on_state = on_state
+        self._on_failed = on_failed
+
+        self._transport: Transport | None = None
+        self._link: _Link | None = None
+        self._lost: asyncio.Future[TransportError] | None = None
+        self._attempt = 0
+        self._connecting = False
+        self._closing = False
+        self._suspended = False
+        self._awake = asyncio.Event()
+        self._pump_is_due = False
+        self._timer: Timer | None = None
+        self._timer_at = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    # -- what the service asks; all on the loop
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._task = self._loop.create_task(self._run(), name="rxsdk connection")
+
+    def flush(self) -> None:
+        """Let the machine's frames and events out at the end of this turn of the loop, many at once."""
+        if not self._pump_is_due:
+            self._pump_is_due = True
+            self._loop.call_soon(self._pump)
+
+    def flush_now(self) -> None:
+        """The same at once."""
+        self._pump()
+
+    def settled(self) -> None:
+        """The connection stands: the next loss begins the delays anew."""
+        self._attempt = 0
+
+    def drop(self, error: TransportError) -> None:
+        """Give the present transport up and connect again."""
+        self.lost(error)
+
+    def suspend(self) -> None:
+        """Disconnect and stay so (the machine sleeps, the app is in the background) until `resume`."""
+        if not self._suspended and not self._closing:
+            self._suspended = True
+            self._awake.set()
+            self.lost(ConnectionLost("suspended"))
+
+    def resume(self) -> None:
+        """Connect at once, without waiting for a delay to pass."""
+        if self._suspended:
+            self._suspended = False
+            self._attempt = 0
+            self._awake.set()
+
+    async def close(self) -> None:
+        """Write what the machine still has to say, say goodbye and end."""
+        self._closing = True
+        self._pump()
+        if self._task is None:
+            return
+        if self._connecting:
+            self._task.cancel()
+        self._awake.set()
+        self.lost(ConnectionLost("closed"))
+        await asyncio.wait([self._task])
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # -- what the transport tells
+
+    def frame_received(self, frame: bytes) -> None:
+        """One message of the peer."""
+        self._machine.receive(frame, self._clock.now())
+        self.flush()
+
+    def lost(self, error: TransportError) -> None:
+        """The transport ended, or is given up."""
+        if self._link is None or self._lost is None:
+            return
+        self._cut_link()
+        if not self._lost.done():
+            self._lost.set_result(error)
+
+    def _cut_link(self) -> None:
+        if self._link is not None:
+            self._link.connection = None
+            self._link = None
+
+    # -- the life of it
+
+    async def _run(self) -> None:
+        try:
+            while not self._closing:
+                if self._suspended:
+                    self._on_state(ConnectionState("suspended"))
+                    await self._sleep(None)
+                else:
+                    await self._connect_and_live()
+        except RxSdkError as error:
+            self._on_failed(error)
+        except Exception as error:
+            _log.exception("the connection ended by a mistake of ours")
+            bug = LocalProtocolError(f"{type(error).__name__} while connected")
+            bug.__cause__ = error
+            self._on_failed(bug)
+
+    async def _connect_and_live(self) -> None:
+        self._on_state(ConnectionState("connecting", attempt=self._attempt))
+        self._connecting = True
+        try:
+            transport = await self._connect()
+        except TransportError as error:
+            reason = error
+        else:
+            self._connecting = False
+            if self._suspended or self._closing:
+                await transport.close()
+                return
+            reason = await self._live(transport)
+        finally:
+            self._connecting = False
+        if isinstance(reason, ConnectFailed) and reason.fatal and not self._closing:
+            raise reason
+        if not self._suspended and not self._closing:
+            await self._wait_before_retry(reason)
+
+    async def _live(self, transport: Transport) -> TransportError:
+        """From an open transport to its loss, which is returned."""
+        self._lost = self._loop.create_future()
+        self._transport = transport
+        self._link = _Link(self)
+        try:
+            self._machine.connected(self._clock.now(), transport.subprotocol)
+            transport.start(self._link)
+            self.flush()
+            reason = await self._lost
+        finally:
+            self._transport = self._lost = None
+            self._cut_link()
+        if not self._closing:
+            self._machine.disconnected(self._clock.now(), reason)
+            self._pump()
+        await transport.close()
+        return reason
+
+    async def _wait_before_retry(self, reason: TransportError) -> None:
+        self._attempt += 1
+        delay_s = self._policy.delay_s(self._attempt, random.random())
+        _log.info("%s; trying again in %.1f s (attempt %d)", reason, delay_s, self._attempt)
+        self._on_state(ConnectionState("reconnecting", reason, self._attempt, self._clock.wall() + delay_s))
+        await self._sleep(delay_s)
+
+    async def _sleep(self, delay_s: float | None) -> None:
+        """Until the time has passed or `_awake` is set."""
+        self._awake.clear()
+        timer = None
+        if delay_s is not None:
+            timer = self._clock.call_at(self._clock.now() + delay_s, self._awake.set)
+        try:
+            await self._awake.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _pump(self) -> None:
+        """Write what may be written, hand up what happened, set the timer."""
+        self._pump_is_due = False
+        machine = self._machine
+        while True:
+            transport = self._transport
+            if transport is not None and transport.writable:
+                frames = machine.frames_to_send(self._clock.now(), self._clock.wall())
+                if frames:
+                    transport.write(frames)
+            events = machine.events()
+            if not events:
+                break
+            self._on_events(events)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        deadline = self._machine.next_deadline()
+        if deadline is None or (self._timer is not None and self._timer_at <= deadline):
+            return  # a timer that rings early only looks again
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = self._clock.call_at(deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._machine.handle_deadline(self._clock.now())
+        self._pump()

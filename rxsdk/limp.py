@@ -1,0 +1,821 @@
+"""`ApiService`: LIMP for applications. Every call returns an Observable, subjects multicast what the server pushes.
+
+Floor 3: wires the LIMP machine to the core and the reactive side. The names are the Angular and NativeScript SDKs', in
+``snake_case``, a ``$`` stream ending in ``_stream``.
+
+Data out: ``call`` → `make_request` → `LimpMachine.submit` → `Connection`
+Data in:  `Connection` → machine events → ``_on_…`` below → `Multicast` and `Call` → `Dispatcher` → observers
+
+Invariants: the machine and the connection are touched on their loop only; whatever comes from another thread goes
+through `_on_loop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Literal, Self, TypeVar, overload
+
+import msgspec
+from reactivex import operators as ops
+
+from rxsdk.cache import Credentials, MemoryCache, scope_of
+from rxsdk.config import SDKConfig
+from rxsdk.core.clock import Clock, LoopClock
+from rxsdk.core.connection import Connection, ConnectionState, StateName
+from rxsdk.core.loop import LoopLease, check_may_block, choose_loop, running_loop
+from rxsdk.core.transport import Connect, websocket_connect
+from rxsdk.errors import (
+    CacheError,
+    CallCancelled,
+    CallError,
+    CallNotSent,
+    ConfigurationError,
+    ConnectFailed,
+    DocTypeMismatch,
+    InvalidCall,
+    NoCredentials,
+    RxSdkError,
+    VerifyRefused,
+)
+from rxsdk.files.sources import Upload, take_files
+from rxsdk.files.uploader import Uploader, as_call_error
+from rxsdk.protocols.limp.auth import auth_docs, auth_hash, reauth_query, signout_query
+from rxsdk.protocols.limp.codec import encode_part
+from rxsdk.protocols.limp.events import (
+    CallFailed,
+    CallReplied,
+    ConnectionGivenUp,
+    FrameRejected,
+    HeartbeatAnswered,
+    MessageReceived,
+    PhaseChanged,
+    RequestWritten,
+    ServerRefused,
+    SessionChanged,
+    WatchEnded,
+)
+from rxsdk.protocols.limp.machine import LimpMachine
+from rxsdk.protocols.limp.phases import Phase
+from rxsdk.protocols.limp.request import Request, make_request
+from rxsdk.protocols.limp.res import ANON_SID, Args, Doc, Query, Res, Session
+from rxsdk.protocols.limp.trace import shown_request, shown_res
+from rxsdk.reactive.call import Call
+from rxsdk.reactive.delivery import Dispatcher, report_unhandled
+from rxsdk.reactive.streams import Multicast, Stream
+
+__all__ = ["ApiService"]
+
+D = TypeVar("D")
+
+_log = logging.getLogger("rxsdk")
+_wire_log = logging.getLogger("rxsdk.wire")
+
+
+class _Setting(Enum):
+    """The default of an argument that the config has a value for."""
+
+    FROM_CONFIG = "from the config"
+
+
+_FROM_CONFIG: Final = _Setting.FROM_CONFIG
+_Seconds = float | None | Literal[_Setting.FROM_CONFIG]
+
+_STATE_OF_PHASE: dict[Phase, StateName] = {
+    Phase.VERIFYING: "verifying",
+    Phase.AUTHENTICATING: "authenticating",
+    Phase.READY: "ready",
+}
+_DEAD_SESSION = frozenset(
+    {"CORE_SESSION_INVALID_SESSION", "CORE_SESSION_INVALID_REAUTH_HASH", "CORE_SESSION_SESSION_EXPIRED"}
+)
+
+
+class _Closing(Call[ConnectionState]):
+    """What `ApiService.close` returns; ``result`` also waits for the threads to end."""
+
+    join_threads: Callable[[], None]
+
+    def result(self, timeout_s: float | None = None) -> ConnectionState:
+        state = super().result(timeout_s)
+        self.join_threads()
+        return state
+
+
+class ApiService:
+    """One user's connection to one LIMP server.
+
+    As a context manager it connects, waits until it is let in, and leaves nothing running::
+
+        with ApiService(config) as api:  # or: async with
+            staff = api.call("staff/read", query=[{"$limit": 5}]).result().docs
+
+    Without one, ``init`` connects in the background and ``close`` ends it. Any thread may use it. Observers are called
+    on the event loop that ran when it was opened, else on one thread of the service's own.
+
+    Args:
+        config: may also be given to `init`.
+        connect: opens transports in place of WebSockets (for tests; see `rxsdk.core.transport.memory_pair`).
+        clock: the time in place of the loop's (for tests).
+    """
+
+    def __init__(
+        self, config: SDKConfig | None = None, *, connect: Connect | None = None, clock: Clock | None = None
+    ) -> None:
+        self._config = config
+        self._connect = connect
+        self._closing: _Closing | None = None
+        self._given_clock = clock
+        self._is_open = False
+        self._was_open = False
+        self._why_closed = "init() has not been called"
+        self._default_cache = MemoryCache()
+        self._prepare()
+
+    def __repr__(self) -> str:
+        api = self._config.api if self._config else None
+        return f"<ApiService {api} {self._state.name}{' authed' if self.authed else ''}>"
+
+    # -- opening and closing -----------------------------------------------------------------------------------
+
+    def init(self, config: SDKConfig | None = None) -> Stream[Res[Doc]]:
+        """Connect, whether or not anybody subscribes, and keep connected until `close`.
+
+        Returns every message of the server as a stream: hot, without replay; it completes at `close` and ends with
+        the error when connecting cannot succeed. While open, the same stream is returned again.
+
+        Raises:
+            ConfigurationError: no config was ever given, or another one than it is open with.
+        """
+        if config is not None and not isinstance(config, SDKConfig):
+            raise ConfigurationError("config", f"must be an SDKConfig, not {type(config).__name__}")
+        if self._is_open:
+            if config not in (None, self._config):
+                raise ConfigurationError("config", "differs from the one in use; close() first")
+            return self._messages
+        self._config = config or self._config
+        if self._config is None:
+            raise ConfigurationError("config", "is missing: ApiService(config) or init(config)")
+        if self._was_open:
+            self._prepare()
+        self._open(self._config)
+        return self._messages
+
+    def close(self) -> Call[ConnectionState]:
+        """Write what can be written, say goodbye and end; closing has begun when this returns.
+
+        Streams and watches complete, calls not written end with `CallNotSent`, unanswered ones with
+        `CallOutcomeUnknown`. The returned call settles when nothing runs any more. Closing twice does no harm.
+        """
+        if self._closing is not None:
+            return self._closing
+        closing = _Closing("close", self._dispatcher, lambda _call, _asked: None)
+        closing.join_threads = self._join
+        self._closing = closing
+        if self._is_open:
+            self._is_open = False
+            self._why_closed = "the service is closed"
+            self._on_loop(self._start_closing, None)
+        else:
+            closing.reply(self._state, final=True)
+        return closing
+
+    def suspend(self) -> None:
+        """Disconnect for a while: the app goes to the background or the machine to sleep. Calls wait."""
+        if self._is_open:
+            self._on_loop(lambda _: self._connection.suspend(), None)
+
+    def resume(self) -> None:
+        """Connect again at once."""
+        if self._is_open:
+            self._on_loop(lambda _: self._connection.resume(), None)
+
+    def __enter__(self) -> Self:
+        check_may_block("with ApiService(…)", "async with ApiService(…)")
+        self.init()
+        try:
+            self._when_ready().result(self._needed_config().connect_timeout_s)
+        except BaseException as error:
+            self.close().result()
+            raise self._not_ready(error) from self._last_trouble.reason
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close().result()
+
+    async def __aenter__(self) -> Self:
+        self.init()
+        try:
+            await asyncio.wait_for(self._when_ready(), self._needed_config().connect_timeout_s)
+        except BaseException as error:
+            await self._aclose()
+            raise self._not_ready(error) from self._last_trouble.reason
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._aclose()
+
+    # -- state -------------------------------------------------------------------------------------------------
+
+    @property
+    def inited(self) -> bool:
+        """Whether calls go out at once: connected, verified, and the session of before brought back."""
+        return self._state.name == "ready"
+
+    @property
+    def inited_stream(self) -> Stream[bool]:
+        """`inited` and its changes, the latest first. (``inited$``)"""
+        return self._inited
+
+    @property
+    def authed(self) -> bool:
+        """Whether somebody is signed in."""
+        return self._session is not None
+
+    @property
+    def authed_stream(self) -> Stream[Session | None]:
+        """`session` and its changes, the latest first. (``authed$``)"""
+        return self._authed
+
+    @property
+    def session(self) -> Session | None:
+        """The session in force; None when nobody is signed in. A reconnect does not change it."""
+        return self._session
+
+    @property
+    def state(self) -> ConnectionState:
+        """Where the connection is, and why."""
+        return self._state
+
+    @property
+    def state_stream(self) -> Stream[ConnectionState]:
+        """`state` and its changes, the latest first."""
+        return self._states
+
+    # -- calls -------------------------------------------------------------------------------------------------
+
+    @overload
+    def call(
+        self,
+        endpoint: str,
+        *,
+        query: Query | None = None,
+        doc: Mapping[str, Any] | None = None,
+        await_auth: bool = False,
+        sid: str | None = None,
+        token: str | None = None,
+        timeout_s: _Seconds = _FROM_CONFIG,
+        queue_timeout_s: _Seconds = _FROM_CONFIG,
+        idempotent: bool | None = None,
+        doc_type: None = None,
+    ) -> Call[Res[Doc]]: ...
+
+    @overload
+    def call(
+        self,
+        endpoint: str,
+        *,
+        query: Query | None = None,
+        doc: Mapping[str, Any] | None = None,
+        await_auth: bool = False,
+        sid: str | None = None,
+        token: str | None = None,
+        timeout_s: _Seconds = _FROM_CONFIG,
+        queue_timeout_s: _Seconds = _FROM_CONFIG,
+        idempotent: bool | None = None,
+        doc_type: type[D],
+    ) -> Call[Res[D]]: ...
+
+    def call(
+        self,
+        endpoint: str,
+        *,
+        query: Query | None = None,
+        doc: Mapping[str, Any] | None = None,
+        await_auth: bool = False,
+        sid: str | None = None,
+        token: str | None = None,
+        timeout_s: _Seconds = _FROM_CONFIG,
+        queue_timeout_s: _Seconds = _FROM_CONFIG,
+        idempotent: bool | None = None,
+        doc_type: Any = None,
+    ) -> Call[Any]:
+        """Call ``endpoint`` ("module/method"). It is on its way when this returns; see `Call` for what to do with it.
+
+        Args:
+            query: a list, see `Query`.
+            doc: the document. A ``Path``, an open binary file, a `File`, or a list of these at its top level is
+                uploaded first. Neither ``query`` nor ``doc`` is changed, nor looked at again later.
+            await_auth: wait until somebody is signed in.
+            sid, token: of another session than the one in force; the call is signed with ``token``.
+            timeout_s: from the writing to the first reply; with files, the time without progress. None: no limit.
+            queue_timeout_s: how long it may wait to be written. None: no limit.
+            idempotent: whether it may be sent again when the connection is lost under it. By default the method
+                ``read`` and ``heart/beat`` may.
+            doc_type: a dataclass, `msgspec.Struct` or ``TypedDict`` that ``args.docs`` are made into.
+
+        Raises:
+            InvalidCall: an argument cannot make a call. UploadError: a file cannot be sent.
+            (Everything else that can happen arrives as the call's error; see `rxsdk.errors`.)
+        """
+        uploads: list[Upload] = []
+        if isinstance(doc, Mapping):
+            doc, uploads = take_files(doc)
+        request = make_request(
+            endpoint,
+            query,
+            doc,
+            await_auth=await_auth,
+            sid=sid,
+            token=token,
+            timeout_s=self._seconds("timeout_s", timeout_s),
+            queue_timeout_s=self._seconds("queue_timeout_s", queue_timeout_s),
+            idempotent=idempotent,
+        )
+        decode = None if doc_type is None else partial(_typed, endpoint, doc_type)
+        return self._send(request, uploads, tuple(doc or ()), decode)
+
+    def auth(self, auth_var: str, auth_val: str, password: str, groups: Sequence[str] | None = None) -> Call[Res[Doc]]:
+        """Sign in. Calls made after this wait for its answer; when it arrives here, `authed` is already true.
+
+        At hash levels 5.0 and 5.6 a password with non-ASCII characters that is refused is tried once more in the
+        escaped form that some servers store.
+
+        Raises:
+            ConfigurationError: ``auth_var`` is not among the config's ``auth_attrs``, or the password is too weak
+                for level 6.1.
+        """
+        config = self._needed_config()
+        self._check_auth_args(auth_var, auth_val, password)
+        doc, retry_doc = auth_docs(
+            config.auth_hash_level, auth_var, auth_val, password, config.anon_token, list(groups) if groups else None
+        )
+        request = self._request("session/auth", doc=doc)
+        request.retry_doc = None if retry_doc is None else encode_part("session/auth", "doc", retry_doc)
+        return self._send(request)
+
+    def reauth(
+        self, sid: str | None = None, token: str | None = None, groups: Sequence[str] | None = None
+    ) -> Call[Res[Doc]]:
+        """Sign in again with a session of before: the given one, else the one in memory, else the cached one.
+
+        Raises:
+            NoCredentials: there is none. InvalidCall: only one of ``sid`` and ``token`` was given.
+        """
+        config = self._needed_config()
+        if (sid is None) != (token is None):
+            raise InvalidCall("session/reauth", "sid and token", "go together")
+        if sid is None or token is None:
+            credentials = self._known_credentials()
+            sid, token = credentials.sid, credentials.token
+        query = reauth_query(config.auth_hash_level, sid, token, list(groups) if groups else None)
+        return self._send(self._request("session/reauth", query=query))
+
+    def check_auth(self, groups: Sequence[str] | None = None) -> Call[Res[Doc]]:
+        """Sign in with the cached session, as an app does when it starts. After a reconnect this happens by itself.
+
+        Raises:
+            NoCredentials: nothing is cached. CacheError: the cache cannot be read.
+        """
+        return self.reauth(groups=groups)
+
+    def signout(self) -> Call[Res[Doc]]:
+        """Sign out on the server; the connection goes on anonymously, its watches too."""
+        sid = self._session["_id"] if self._session else ANON_SID
+        return self._send(self._request("session/signout", query=signout_query(sid)))
+
+    def generate_auth_hash(self, auth_var: str, auth_val: str, password: str) -> str:
+        """The ``hash`` by which the server knows these credentials, for ``user/create`` and the like.
+
+        It contains the password in readable form: keep it as secret as the password, send it over ``wss://`` only.
+
+        Raises:
+            ConfigurationError: as `auth`.
+        """
+        config = self._needed_config()
+        self._check_auth_args(auth_var, auth_val, password)
+        return auth_hash(config.auth_hash_level, auth_var, auth_val, password, config.anon_token)
+
+    def delete_watch(self, watch: str) -> Call[Res[Doc]]:
+        """Stop the watch with this id (``res.args.watch``), or all with ``"__all"``; their Observables complete."""
+        if not isinstance(watch, str) or not watch:
+            raise InvalidCall("watch/delete", "watch", "must be the id of a watch, or '__all'")
+        return self._send(self._request("watch/delete", query=[{"watch": watch}]))
+
+    # -- inside: making and sending ----------------------------------------------------------------------------
+
+    def _request(self, endpoint: str, *, query: Query | None = None, doc: Mapping[str, Any] | None = None) -> Request:
+        return make_request(
+            endpoint,
+            query,
+            doc,
+            await_auth=False,
+            sid=None,
+            token=None,
+            timeout_s=self._seconds("timeout_s", _FROM_CONFIG),
+            queue_timeout_s=self._seconds("queue_timeout_s", _FROM_CONFIG),
+            idempotent=False,
+        )
+
+    def _seconds(self, name: str, value: _Seconds) -> float | None:
+        if value is not _FROM_CONFIG:
+            return value
+        seconds: float | None = getattr(self._needed_config(), name)
+        return seconds
+
+    def _send(
+        self,
+        request: Request,
+        uploads: Sequence[Upload] = (),
+        attrs: tuple[str, ...] = (),
+        decode: Callable[[Any], Any] | None = None,
+    ) -> Call[Any]:
+        call: Call[Any] = Call(request.endpoint, self._dispatcher, partial(self._cancel, request), decode)
+        if self._is_open:
+            request.listener = call
+            self._on_loop(self._submit, (request, uploads, attrs))
+        else:
+            call.fail(CallNotSent(request.endpoint, self._why_closed))
+        return call
+
+    def _submit(self, job: tuple[Request, Sequence[Upload], tuple[str, ...]]) -> None:
+        request, uploads, attrs = job
+        if uploads:
+            task = self._lease.loop.create_task(self._upload(request, uploads), name="rxsdk upload")
+            self._upload_tasks[request] = task
+            return
+        refusal = self._uploader.refusal(request.endpoint, attrs)
+        if refusal is not None:
+            self._fail(request, refusal)
+            return
+        self._machine.submit(request, self._clock.now())
+        self._connection.flush()
+
+    async def _upload(self, request: Request, uploads: Sequence[Upload]) -> None:
+        try:
+            await self._uploader.run(request, uploads)
+        except asyncio.CancelledError:
+            self._fail(request, CallCancelled(request.endpoint, written=False))
+            raise
+        except Exception as error:
+            self._fail(request, as_call_error(request, error))
+        finally:
+            del self._upload_tasks[request]
+
+    def _cancel(self, request: Request, call: Call[Any], asked: bool) -> None:
+        if self._is_open:
+            self._on_loop(self._cancel_here, (request, asked))
+
+    def _cancel_here(self, job: tuple[Request, bool]) -> None:
+        request, asked = job
+        task = self._upload_tasks.get(request)
+        if task is not None and request.written_at is None:
+            task.cancel()
+        elif asked or request.opened:
+            self._withdraw(request)
+
+    def _withdraw(self, request: Request, error: CallError | None = None) -> None:
+        self._machine.cancel(request, error)
+        self._connection.flush()
+
+    @staticmethod
+    def _fail(request: Request, error: RxSdkError) -> None:
+        listener, request.listener = request.listener, None
+        if listener is not None:
+            listener.fail(error)
+
+    def _check_auth_args(self, auth_var: str, auth_val: str, password: str) -> None:
+        attrs = self._needed_config().auth_attrs
+        if auth_var not in attrs:
+            raise ConfigurationError("auth_var", f"{auth_var!r} is not among auth_attrs ({', '.join(attrs)})")
+        for name, value in (("auth_val", auth_val), ("password", password)):
+            if not isinstance(value, str):
+                raise ConfigurationError(name, f"must be a string, not {type(value).__name__}")
+        if not password:
+            raise ConfigurationError("password", "is empty")
+
+    def _known_credentials(self) -> Credentials:
+        if self._session is not None:
+            return Credentials(self._session["_id"], self._session["token"])
+        config = self._needed_config()
+        cached = self._cache.get(scope_of(config.api, config.cache_key))
+        if cached is None:
+            raise NoCredentials
+        return cached
+
+    def _needed_config(self) -> SDKConfig:
+        if self._config is None:
+            raise ConfigurationError("config", "is missing: ApiService(config) or init(config)")
+        return self._config
+
+    # -- inside: the life between init and close ---------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """Fresh streams, so that they can be subscribed to before `init`."""
+        self._dispatcher = Dispatcher()
+        self._state = self._last_trouble = ConnectionState("idle")
+        self._session: Session | None = None
+        self._closing = None
+        self._messages: Multicast[Res[Doc]] = Multicast(self._dispatcher)
+        self._inited: Multicast[bool] = Multicast(self._dispatcher, keep_latest=True, initial=False)
+        self._authed: Multicast[Session | None] = Multicast(self._dispatcher, keep_latest=True, initial=None)
+        self._states: Multicast[ConnectionState] = Multicast(self._dispatcher, keep_latest=True, initial=self._state)
+        self._inbox: deque[tuple[Callable[[Any], None], Any]] = deque()
+        self._inbox_is_due = False
+        self._upload_tasks: dict[Request, asyncio.Task[None]] = {}
+        self._cache_work: asyncio.Task[None] | None = None
+
+    def _open(self, config: SDKConfig) -> None:
+        if config.leaves_machine_unencrypted:
+            _warn_unencrypted(config.api)
+        self._lease: LoopLease = choose_loop(config.loop)
+        self._clock = self._given_clock or LoopClock(self._lease.loop)
+        self._cache = config.cache or self._default_cache
+        self._machine = _machine(config)
+        self._connection = Connection(
+            self._machine,
+            self._connect or _connect(config, self._machine),
+            loop=self._lease.loop,
+            clock=self._clock,
+            policy=config.reconnect,
+            on_events=self._on_events,
+            on_state=self._set_state,
+            on_failed=self._on_failed,
+        )
+        self._uploader = Uploader(
+            lambda request: self._submit((request, (), ())), self._withdraw, config.file_chunk_size
+        )
+        self._handlers: dict[type[Any], Callable[[Any], None]] = {
+            CallReplied: self._on_replied,
+            CallFailed: self._on_call_failed,
+            MessageReceived: self._on_message,
+            WatchEnded: self._on_watch_ended,
+            PhaseChanged: self._on_phase,
+            SessionChanged: self._on_session,
+            ConnectionGivenUp: lambda event: self._connection.drop(event.error),
+            ServerRefused: self._on_refused,
+            FrameRejected: lambda event: _log.warning("dropped: %s", event.error),
+            HeartbeatAnswered: lambda event: None,
+            RequestWritten: lambda event: _wire_log.debug("→ %s", shown_request(event.request)),
+        }
+        if self._lease.is_own:
+            self._dispatcher.run_on_thread("rxsdk delivery")
+        else:
+            self._dispatcher.run_on_loop(self._lease.loop)
+        self._is_open = self._was_open = True
+        _open_services.add(self)
+        self._on_loop(lambda _: self._connection.start(), None)
+
+    def _on_loop(self, job: Callable[[Any], None], argument: Any) -> None:
+        """Run ``job(argument)`` on the connection's loop: now if this is its thread, else soon and in order."""
+        if running_loop() is self._lease.loop:
+            job(argument)
+            return
+        self._inbox.append((job, argument))
+        if not self._inbox_is_due:
+            self._inbox_is_due = True
+            self._lease.loop.call_soon_threadsafe(self._empty_inbox)
+
+    def _empty_inbox(self) -> None:
+        self._inbox_is_due = False
+        while self._inbox:
+            job, argument = self._inbox.popleft()
+            job(argument)
+
+    def _start_closing(self, _: None) -> None:
+        self._set_state(ConnectionState("closing"))
+        self._end_task = self._lease.loop.create_task(self._end(None), name="rxsdk close")
+
+    def _on_failed(self, error: RxSdkError) -> None:
+        """Connecting can never succeed: everything ends with ``error``."""
+        if self._is_open:
+            self._is_open = False
+            self._why_closed = str(error)
+            _log.error("%s", error)
+            self._end_task = self._lease.loop.create_task(self._end(error), name="rxsdk end")
+
+    async def _end(self, error: RxSdkError | None) -> None:
+        for task in list(self._upload_tasks.values()):
+            task.cancel()
+        if error is None:
+            self._connection.flush_now()
+            self._machine.close()
+        else:
+            self._machine.fail(error)
+        await self._connection.close()
+        if self._cache_work is not None:
+            await asyncio.wait([self._cache_work])
+        state = ConnectionState("closed") if error is None else ConnectionState("failed", error)
+        self._set_state(state)
+        for stream in (self._messages, self._inited, self._authed, self._states):
+            if error is None:
+                stream.complete()
+            else:
+                stream.fail(error)
+        _open_services.discard(self)
+        self._dispatcher.close(partial(self._ended, state))
+
+    def _ended(self, state: ConnectionState) -> None:
+        """Everybody has been told: let the loop go, then those who wait for the end."""
+        self._lease.release()
+        if self._closing is not None:
+            self._closing.reply(state, final=True)
+        self._dispatcher.run_if_closed()
+
+    def _join(self) -> None:
+        if self._was_open:
+            self._dispatcher.join()
+            self._lease.join()
+
+    async def _aclose(self) -> None:
+        closing = self.close()
+        await closing
+        if self._was_open and self._lease.is_own:
+            await asyncio.to_thread(self._join)
+
+    def _when_ready(self) -> Stream[bool]:
+        ready: Stream[bool] = self._inited.pipe(ops.first(bool))
+        return ready
+
+    def _not_ready(self, error: BaseException) -> BaseException:
+        if not isinstance(error, TimeoutError):
+            return error
+        config, state = self._needed_config(), self._last_trouble
+        reason = f"{state.name}: {state.reason}" if state.reason else state.name
+        return ConnectFailed(config.api, f"not ready within {config.connect_timeout_s:g} s ({reason})")
+
+    # -- inside: what happened, on the loop --------------------------------------------------------------------
+
+    def _on_events(self, events: Sequence[Any]) -> None:
+        handlers = self._handlers
+        for event in events:
+            handlers[type(event)](event)
+
+    def _on_replied(self, event: CallReplied) -> None:
+        self._show(event.res)
+        request = event.request
+        listener = request.listener
+        if event.final:
+            request.listener = None
+        listener.reply(event.res, final=event.final)
+
+    def _on_call_failed(self, event: CallFailed) -> None:
+        if event.res is not None:
+            self._show(event.res)
+            if event.request.changes_session and event.res.code in _DEAD_SESSION and self._session is None:
+                self._remember(None)
+        self._fail(event.request, event.error)
+
+    def _on_watch_ended(self, event: WatchEnded) -> None:
+        listener, event.request.listener = event.request.listener, None
+        listener.complete()
+
+    def _on_message(self, event: MessageReceived) -> None:
+        self._show(event.res)
+
+    def _show(self, res: Res[Any]) -> None:
+        if self._messages.has_observers:
+            self._messages.emit(res)
+        if self._config is not None and self._config.debug:
+            _wire_log.debug("← %s", shown_res(res))
+
+    def _on_phase(self, event: PhaseChanged) -> None:
+        if event.phase is Phase.DISCONNECTED:
+            self._uploader.connection_lost()
+        name = _STATE_OF_PHASE.get(event.phase)
+        if name is not None:
+            if name == "ready":
+                self._connection.settled()
+            self._set_state(ConnectionState(name))
+
+    def _set_state(self, state: ConnectionState) -> None:
+        was_ready, self._state = self._state.name == "ready", state
+        if state.reason is not None:
+            self._last_trouble = state
+        self._states.emit(state)
+        is_ready = state.name == "ready"
+        if is_ready != was_ready:
+            self._inited.emit(is_ready)
+
+    def _on_session(self, event: SessionChanged) -> None:
+        self._session = event.session
+        self._authed.emit(event.session)
+        self._remember(event.session)
+
+    def _on_refused(self, event: ServerRefused) -> None:
+        res = event.res
+        api = self._needed_config().api
+        self._connection.drop(VerifyRefused(api, status=res.status, code=res.code, msg=res.msg))
+
+    def _remember(self, session: Session | None) -> None:
+        """Cache the session, or forget it; one after the other, off the loop."""
+        if self._cache is self._default_cache:
+            self._write_cache(session)
+        else:
+            before = self._cache_work
+            self._cache_work = self._lease.loop.create_task(self._write_cache_after(before, session))
+
+    async def _write_cache_after(self, before: asyncio.Task[None] | None, session: Session | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        await asyncio.to_thread(self._write_cache, session)
+
+    def _write_cache(self, session: Session | None) -> None:
+        config = self._needed_config()
+        scope = scope_of(config.api, config.cache_key)
+        try:
+            if session is None:
+                self._cache.remove(scope)
+            else:
+                self._cache.put(scope, Credentials(session["_id"], session["token"]))
+        except CacheError as error:
+            report_unhandled(error, "the credential cache")
+
+    def _forked(self) -> None:
+        """In a child process: the threads and the socket are the parent's."""
+        self._is_open = False
+        self._why_closed = "this process was forked from the one that opened the service; open one here"
+        self._prepare()
+        self._state = ConnectionState("closed")
+        self._was_open = False
+
+
+def _typed(endpoint: str, doc_type: Any, res: Res[Any]) -> Res[Any]:
+    """``res`` with its docs made into ``doc_type``."""
+    docs = res.args.get("docs")
+    if not isinstance(docs, list):
+        return res
+    try:
+        typed = msgspec.convert(docs, list[doc_type])
+    except msgspec.ValidationError as error:
+        problem = str(error).replace("`$", "`args.docs", 1)
+        raise DocTypeMismatch(endpoint, problem, res) from None
+    return Res(res.status, res.msg, Args({**res.args, "docs": typed}), res.extra)
+
+
+def _machine(config: SDKConfig) -> LimpMachine:
+    return LimpMachine(
+        anon_token=config.anon_token,
+        app_id=config.app_id,
+        auth_hash_level=config.auth_hash_level,
+        connect_timeout_s=config.connect_timeout_s,
+        heartbeat_interval_s=config.heartbeat_interval_s,
+        heartbeat_timeout_s=config.heartbeat_timeout_s,
+        max_queued_calls=config.max_queued_calls,
+        new_id=partial(secrets.token_urlsafe, 12),
+        trace=config.debug,
+    )
+
+
+def _connect(config: SDKConfig, machine: LimpMachine) -> Connect:
+    return websocket_connect(
+        config.api,
+        is_text=machine.is_text,
+        subprotocols=machine.subprotocols,
+        timeout_s=config.connect_timeout_s,
+        max_message_bytes=config.max_message_bytes,
+        ssl_context=config.ssl_context,
+        proxy=config.proxy,
+        extra_headers=config.extra_headers,
+        origin=config.origin,
+        user_agent=config.user_agent,
+    )
+
+
+_warned_of: set[str] = set()
+
+
+def _warn_unencrypted(api: str) -> None:
+    if api not in _warned_of:
+        _warned_of.add(api)
+        warnings.warn(
+            f"{api} is not encrypted and leaves this machine: LIMP sends passwords readably; use wss://",
+            stacklevel=4,
+        )
+
+
+_open_services: weakref.WeakSet[ApiService] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for service in list(_open_services):
+        service._forked()
+    _open_services.clear()
+    LoopLease.forget_threads()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

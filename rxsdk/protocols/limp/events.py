@@ -1,0 +1,114 @@
+"""What the LIMP machine reports: frozen, past tense, in the order things happened.
+
+Floor 0. Read by `rxsdk.limp`, which turns them into notifications.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rxsdk.errors import RemoteProtocolError, RxSdkError, TransportError
+from rxsdk.protocols.limp.request import Request
+from rxsdk.protocols.limp.res import Res, Session
+
+__all__ = [
+    "CallFailed",
+    "CallReplied",
+    "ConnectionGivenUp",
+    "Event",
+    "FrameRejected",
+    "HeartbeatAnswered",
+    "MessageReceived",
+    "PhaseChanged",
+    "RequestWritten",
+    "ServerRefused",
+    "SessionChanged",
+    "WatchEnded",
+]
+
+
+class CallReplied(msgspec.Struct, frozen=True):
+    """A 200 for ``request``. ``final`` is false while it is a watch that goes on."""
+
+    request: Request
+    res: Res[Any]
+    final: bool
+
+
+class CallFailed(msgspec.Struct, frozen=True):
+    """``request`` ended with ``error``; ``res`` is the reply that said so, if one did."""
+
+    request: Request
+    error: RxSdkError
+    res: Res[Any] | None = None
+
+
+class WatchEnded(msgspec.Struct, frozen=True):
+    """The watch ``request`` was deleted, by whoever."""
+
+    request: Request
+
+
+class MessageReceived(msgspec.Struct, frozen=True):
+    """A message that belongs to no call of the application."""
+
+    res: Res[Any]
+
+
+class FrameRejected(msgspec.Struct, frozen=True):
+    """A frame that is no message; it was dropped."""
+
+    error: RemoteProtocolError
+
+
+class PhaseChanged(msgspec.Struct, frozen=True):
+    """The connection moved on; ``phase`` is a `rxsdk.protocols.limp.machine.Phase`."""
+
+    phase: Any
+
+
+class SessionChanged(msgspec.Struct, frozen=True):
+    """``session`` is in force from now on; None is signed out."""
+
+    session: Session | None
+
+
+class ServerRefused(msgspec.Struct, frozen=True):
+    """The server would not let us in: the answer to ``conn/verify``, or its first message, is ``res``."""
+
+    res: Res[Any]
+
+
+class HeartbeatAnswered(msgspec.Struct, frozen=True):
+    """The server is there."""
+
+    round_trip_s: float
+
+
+class ConnectionGivenUp(msgspec.Struct, frozen=True):
+    """The connection is open and of no use (no heartbeat answered, never let in): drop it."""
+
+    error: TransportError
+
+
+class RequestWritten(msgspec.Struct, frozen=True):
+    """``request`` is on the wire; reported only when the machine was made with ``trace``."""
+
+    request: Request
+
+
+Event = (
+    CallReplied
+    | CallFailed
+    | WatchEnded
+    | MessageReceived
+    | FrameRejected
+    | PhaseChanged
+    | SessionChanged
+    | ServerRefused
+    | HeartbeatAnswered
+    | ConnectionGivenUp
+    | RequestWritten
+)

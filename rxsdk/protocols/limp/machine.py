@@ -1,0 +1,607 @@
+"""The LIMP machine: every rule of the wire about order, in one synchronous object.
+
+Floor 0: no I/O, no clock, no randomness (``now``, ``wall`` and ``new_id`` are given). Driven by
+`rxsdk.core.connection` through the contract in `rxsdk.protocols.contract`, and by `rxsdk.limp`, which submits
+requests and reads events. Source: limp.md.
+
+Two tables say it all. The connection moves by the table of `phases`. A request moves so:
+
+    WAITING ──written──▶ WRITTEN ──200──▶ ENDED (CallReplied)
+       │ ▲                │ │ └──200 with a watch id──▶ WATCHING ──deleted──▶ ENDED (WatchEnded)
+       │ │                │ └──other status, deadline, lost──▶ ENDED (CallFailed)
+       │ └── lost, and it may be repeated; token changed under it; a watch to be made anew
+       └──deadline, cancelled, closed──▶ ENDED (CallFailed: CallNotSent, CallCancelled)
+
+What waits, waits in one of three places, each in order: ``_urgent`` (verify, reauth, heartbeats, repeats) goes first;
+``_queue`` needs the phase READY; ``_await_auth`` needs a session too. Nothing at all is written while an auth, reauth
+or signout is unanswered: the server checks every signature against the session the *connection* has at that moment.
+
+Invariants: each request ends exactly once. A call is signed when it is written, with the token then in force. What the
+peer sends never raises; it is reported.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from rxsdk.errors import (
+    CallCancelled,
+    CallError,
+    CallNotSent,
+    CallOutcomeUnknown,
+    CallRejected,
+    CallTimeout,
+    ConnectionLost,
+    HeartbeatTimeout,
+    RemoteProtocolError,
+    RxSdkError,
+)
+from rxsdk.protocols.limp.auth import reauth_query
+from rxsdk.protocols.limp.codec import decode_frame
+from rxsdk.protocols.limp.deadlines import Deadlines
+from rxsdk.protocols.limp.events import (
+    CallFailed,
+    CallReplied,
+    ConnectionGivenUp,
+    Event,
+    FrameRejected,
+    HeartbeatAnswered,
+    MessageReceived,
+    PhaseChanged,
+    RequestWritten,
+    ServerRefused,
+    SessionChanged,
+    WatchEnded,
+)
+from rxsdk.protocols.limp.phases import Move, Phase, next_phase
+from rxsdk.protocols.limp.request import Progress, Request
+from rxsdk.protocols.limp.res import ANON_SID, Res, Session
+from rxsdk.protocols.limp.signing import LIFETIME_S, sign_jwt
+
+__all__ = ["LimpMachine"]
+
+_to_json = msgspec.json.encode
+
+
+class LimpMachine:
+    """One LIMP session over one connection after another.
+
+    Args:
+        anon_token: signs whatever goes out without a session.
+        app_id: the ``app`` of ``conn/verify``.
+        auth_hash_level: the form of the reauth after a reconnect.
+        connect_timeout_s: from an open connection to READY.
+        heartbeat_interval_s, heartbeat_timeout_s: see `SDKConfig`.
+        max_queued_calls: how many may wait in the two queues together.
+        new_id: makes call ids, unguessable and never the same twice.
+        trace: report each written request too.
+    """
+
+    is_text = True
+    subprotocols: Sequence[str] = ()
+
+    def __init__(
+        self,
+        *,
+        anon_token: str,
+        app_id: str | None,
+        auth_hash_level: str,
+        connect_timeout_s: float,
+        heartbeat_interval_s: float,
+        heartbeat_timeout_s: float,
+        max_queued_calls: int,
+        new_id: Callable[[], str],
+        trace: bool = False,
+    ) -> None:
+        self.phase = Phase.DISCONNECTED
+        self.session: Session | None = None
+        self._anon_token = anon_token
+        self._app_id = app_id
+        self._auth_hash_level = auth_hash_level
+        self._connect_timeout_s = connect_timeout_s
+        self._heartbeat_interval_s = heartbeat_interval_s
+        self._heartbeat_timeout_s = heartbeat_timeout_s
+        self._max_queued_calls = max_queued_calls
+        self._new_id = new_id
+        self._trace = trace
+
+        self._events: list[Event] = []
+        self._urgent: OrderedDict[Request, None] = OrderedDict()
+        self._queue: OrderedDict[Request, None] = OrderedDict()
+        self._await_auth: OrderedDict[Request, None] = OrderedDict()
+        self._in_flight: dict[str, Request] = {}  # WRITTEN and WATCHING, by call_id, in the order of writing
+        self._to_renew: list[Request] = []  # watches that lost their connection
+
+        self._verify: Request | None = None
+        self._reauth: Request | None = None
+        self._heartbeat: Request | None = None
+        self._session_request: Request | None = None  # written and unanswered: holds everything else back
+
+        self._deadlines = Deadlines()
+        self._ready_by: float | None = None
+        self._heartbeat_at: float | None = None  # when the next is due, or when the one on its way is late
+        self._heartbeat_sent_at = 0.0
+        self._last_unmatched: tuple[float, Res[Any]] | None = None
+        self._last_loss: Exception | None = None
+        self._key, self._head = self._signing(ANON_SID, anon_token)
+
+    # -- what the service asks ---------------------------------------------------------------------------------
+
+    def submit(self, request: Request, now: float) -> None:
+        """Take a call over; what becomes of it arrives as an event."""
+        if self.phase is Phase.CLOSED:
+            self._end(request, CallNotSent(request.endpoint, "the service is closed"))
+            return
+        if len(self._queue) + len(self._await_auth) >= self._max_queued_calls:
+            reason = f"the queue is full (max_queued_calls={self._max_queued_calls})"
+            self._end(request, CallNotSent(request.endpoint, reason))
+            return
+        if request.queue_timeout_s is not None:
+            self._deadlines.set(request, now + request.queue_timeout_s)
+            if request.timeout_s is not None:
+                request.expires = now + request.queue_timeout_s + request.timeout_s
+        queue = self._await_auth if request.await_auth and self.session is None else self._queue
+        queue[request] = None
+
+    def cancel(self, request: Request, error: CallError | None = None) -> None:
+        """Take a call back as far as that goes, to end with ``error`` (or `CallCancelled`).
+
+        A watch is deleted on the server and ends well.
+        """
+        if request.progress is Progress.ENDED:
+            return
+        if request.opened:
+            if request.progress is Progress.WATCHING:
+                self._delete_watch(request.call_id)
+            self._forget(request)
+            self._report_end(request, WatchEnded(request))
+            return
+        written = request.progress is Progress.WRITTEN
+        self._forget(request)
+        self._end(request, error or CallCancelled(request.endpoint, written=written))
+
+    def close(self) -> None:
+        """End everything the application waits for, and say goodbye to the server."""
+        if self.phase is Phase.CLOSED:
+            return
+        connected = self.phase is Phase.READY
+        self._end_all("the service was closed", None)
+        self._move(Move.CLOSED)
+        if connected:
+            self._urgent[Request("conn/close")] = None
+
+    def fail(self, error: RxSdkError) -> None:
+        """End everything because of ``error``; nothing is tried again."""
+        if self.phase is not Phase.CLOSED:
+            self._end_all(str(error), error)
+            self._move(Move.CLOSED)
+
+    # -- the contract: connections come and go -----------------------------------------------------------------
+
+    def connected(self, now: float, subprotocol: str | None) -> None:
+        """See `Machine.connected`. The server speaks first."""
+        self._ready_by = now + self._connect_timeout_s
+        self._use(None)
+        self._move(Move.CONNECTED)
+
+    def disconnected(self, now: float, reason: Exception) -> None:
+        """See `Machine.disconnected`.
+
+        Watches and calls that may be repeated wait for the next connection, the others' outcome is unknown.
+        """
+        self._last_loss = reason
+        lost, self._in_flight = self._in_flight, {}
+        self._verify = self._reauth = self._heartbeat = self._session_request = None
+        self._ready_by = self._heartbeat_at = None
+        again = [request for request in self._urgent if request.listener is not None]
+        self._urgent.clear()
+        self._move(Move.LOST)
+        for request in [*lost.values(), *again]:
+            self._survive_loss(request, reason)
+
+    def _survive_loss(self, request: Request, reason: Exception) -> None:
+        if request.listener is None:
+            request.progress = Progress.ENDED  # our own: verify, heartbeat, reauth, watch/delete
+        elif request.opened:
+            request.progress = Progress.WAITING
+            self._deadlines.clear(request)
+            self._to_renew.append(request)
+        elif request.progress is Progress.WAITING:
+            self._urgent[request] = None
+        elif request.idempotent or request.endpoint.lower().endswith("/watch"):
+            # A watch dies with its connection, so making it again is no repetition.
+            self._repeat(request)
+        else:
+            self._end(request, CallOutcomeUnknown(request.endpoint, str(reason)))
+
+    def _repeat(self, request: Request) -> None:
+        """Back before the queue, to be written (and signed) anew within its life."""
+        request.progress = Progress.WAITING
+        if not request.opened:
+            request.call_id = ""
+        if request.expires is not None:
+            self._deadlines.set(request, request.expires)
+        else:
+            self._deadlines.clear(request)
+        self._urgent[request] = None
+
+    # -- the contract: frames out ------------------------------------------------------------------------------
+
+    def frames_to_send(self, now: float, wall: float) -> list[bytes]:
+        """See `Machine.frames_to_send`: what the phase and a pending session change let through, signed now."""
+        frames: list[bytes] = []
+        while self._session_request is None and (request := self._next_to_write()) is not None:
+            frames.append(self._write(request, now, wall))
+        return frames
+
+    def _next_to_write(self) -> Request | None:
+        if self.phase is Phase.DISCONNECTED:
+            return None
+        if self._urgent:
+            own = self.phase in (Phase.READY, Phase.CLOSED)
+            for request in self._urgent:
+                if own or request is self._verify or request is self._reauth:
+                    del self._urgent[request]
+                    return request
+        if self.phase is not Phase.READY:
+            return None
+        while self._queue:
+            request, _ = self._queue.popitem(last=False)
+            if not request.await_auth or self.session is not None:
+                return request
+            self._await_auth[request] = None
+        return None
+
+    def _write(self, request: Request, now: float, wall: float) -> bytes:
+        call_id = request.call_id
+        if not call_id:
+            call_id = request.call_id = self._new_id()
+        key, head = self._key, self._head
+        if request.token is not None or request.sid is not None:
+            session = self.session or {"_id": ANON_SID, "token": self._anon_token}
+            key, head = self._signing(request.sid or session["_id"], request.token or session["token"])
+        iat = int(wall)
+        payload = b'%b%b,"doc":%b,"awaitAuth":%b,"endpoint":%b,"call_id":"%b","iat":%d,"exp":%d}' % (
+            head,
+            request.query,
+            request.doc,
+            b"true" if request.await_auth else b"false",
+            _to_json(request.endpoint),
+            call_id.encode(),
+            iat,
+            iat + LIFETIME_S,
+        )
+        self._note_written(request, key, now)
+        return b'{"token":"%b","call_id":"%b"}' % (sign_jwt(payload, key), call_id.encode())
+
+    def _note_written(self, request: Request, key: bytes, now: float) -> None:
+        request.key = key
+        request.progress = Progress.WRITTEN
+        self._in_flight[request.call_id] = request
+        if request.changes_session:
+            self._session_request = request
+        request.written_at = now
+        if request.timeout_s is None:
+            self._deadlines.clear(request)
+        else:
+            self._deadlines.set(request, now + request.timeout_s)
+        if self._trace:
+            self._events.append(RequestWritten(request))
+
+    def _signing(self, sid: str, token: str) -> tuple[bytes, bytes]:
+        """The key, and the payload up to the query, for calls of this session."""
+        return token.encode("utf-8", "surrogatepass"), b'{"sid":%b,"token":%b,"query":' % (
+            _to_json(sid),
+            _to_json(token),
+        )
+
+    def _use(self, session: Session | None) -> None:
+        if session is None:
+            self._key, self._head = self._signing(ANON_SID, self._anon_token)
+        else:
+            self._key, self._head = self._signing(session["_id"], session["token"])
+
+    # -- the contract: frames in -------------------------------------------------------------------------------
+
+    def receive(self, frame: bytes, now: float) -> None:
+        """See `Machine.receive`."""
+        try:
+            res = decode_frame(frame)
+        except RemoteProtocolError as error:
+            self._events.append(FrameRejected(error))
+            return
+        args = res.args
+        call_id = args.get("call_id")
+        request = self._in_flight.get(call_id) if type(call_id) is str else None
+        if request is None:
+            self._received_unmatched(res, now)
+        elif res.status == 200:
+            self._received_reply(request, res, now)
+        else:
+            self._received_refusal(request, res, now)
+
+    def _received_unmatched(self, res: Res[Any], now: float) -> None:
+        self._take_session(res)
+        if self.phase is Phase.OPENING:
+            self._received_first(res, now)
+        elif self.phase is Phase.VERIFYING and res.status != 200:
+            # "call_id stands outside the JWT too, or a token error comes back with call_id: null"
+            self._refused(res)
+        elif res.code == "CORE_WATCH_OK" and type(res.args.get("watch")) is str:
+            self._delete_watch(res.args["watch"])  # its call was cancelled or gave up waiting
+        elif res.args.get("call_id") is None:
+            self._last_unmatched = (now, res)
+        self._events.append(MessageReceived(res))
+
+    def _received_first(self, res: Res[Any], now: float) -> None:
+        """The three generations of the first message."""
+        if res.status != 200:
+            self._refused(res)
+        elif res.code == "CORE_CONN_READY":
+            self._verify = Request("conn/verify", doc=_to_json({"app": self._app_id}))
+            self._urgent[self._verify] = None
+            self._move(Move.ASKED_TO_VERIFY)
+        else:  # CORE_CONN_OK, or no args at all: ready at once
+            self._let_in(now)
+
+    def _let_in(self, now: float) -> None:
+        if self.session is None:
+            self._become_ready(Move.LET_IN, now)
+            return
+        query = reauth_query(self._auth_hash_level, self.session["_id"], self.session["token"])
+        self._reauth = Request("session/reauth", query=_to_json(query))
+        self._urgent[self._reauth] = None
+        self._urgent.move_to_end(self._reauth, last=False)
+        self._move(Move.LET_IN_WITH_SESSION)
+
+    def _become_ready(self, move: Move, now: float) -> None:
+        self._ready_by = None
+        self._heartbeat_at = now + self._heartbeat_interval_s
+        for request in reversed(self._to_renew):
+            self._urgent[request] = None
+            self._urgent.move_to_end(request, last=False)
+        self._to_renew.clear()
+        self._move(move)
+
+    def _received_reply(self, request: Request, res: Res[Any], now: float) -> None:
+        watch = res.args.get("watch")
+        if type(watch) is str or request.opened:
+            self._received_watch(request, res)
+            return
+        self._forget(request)
+        self._take_session(res)
+        if type(watch) is list:
+            self._watches_deleted(watch)
+        if request.listener is not None:
+            self._report_end(request, CallReplied(request, res, True))
+            return
+        request.progress = Progress.ENDED
+        self._events.append(MessageReceived(res))
+        if request is self._verify:
+            self._let_in(now)
+        elif request is self._reauth:
+            self._use(self.session)
+            self._become_ready(Move.REAUTHED, now)
+        elif request is self._heartbeat:
+            self._heartbeat_answered(now)
+
+    def _received_watch(self, request: Request, res: Res[Any]) -> None:
+        renewed = request.opened and request.progress is Progress.WRITTEN
+        self._deadlines.clear(request)
+        request.progress = Progress.WATCHING
+        request.opened = True
+        # That a watch was made anew is no change of its docs: its subscribers are not told.
+        self._events.append(MessageReceived(res) if renewed else CallReplied(request, res, False))
+
+    def _watches_deleted(self, watches: list[Any]) -> None:
+        """ "its reply carries args.watch as a list of ids" """
+        for watch in watches:
+            request = self._in_flight.get(watch) if type(watch) is str else None
+            if request is not None and request.progress is Progress.WATCHING:
+                self._forget(request)
+                self._report_end(request, WatchEnded(request))
+
+    def _received_refusal(self, request: Request, res: Res[Any], now: float) -> None:
+        session_changed = request.key != self._key or self._session_request is not None
+        if (
+            res.code == "CORE_REQ_INVALID_TOKEN"
+            and session_changed
+            and not request.resent
+            and not request.changes_session
+            and request.token is None
+            and request.listener is not None
+        ):
+            # The session changed under it, so it was not processed: once more, signed anew.
+            self._forget(request)
+            request.resent = True
+            self._events.append(MessageReceived(res))
+            self._repeat(request)
+            return
+        if request.retry_doc is not None and (res.code or "").endswith("_INVALID_CREDS"):
+            self._forget(request)
+            request.doc, request.retry_doc = request.retry_doc, None
+            self._events.append(MessageReceived(res))
+            self._repeat(request)
+            self._urgent.move_to_end(request, last=False)
+            return
+        self._forget(request)
+        if request.listener is not None:
+            self._report_end(request, CallFailed(request, CallRejected(request.endpoint, res), res))
+            return
+        request.progress = Progress.ENDED
+        self._events.append(MessageReceived(res))
+        self._own_request_refused(request, res, now)
+
+    def _own_request_refused(self, request: Request, res: Res[Any], now: float) -> None:
+        if request is self._verify:
+            self._refused(res)
+        elif request is self._heartbeat:
+            self._heartbeat_answered(now)  # refused or not, the server is there
+        elif request is self._reauth:
+            if res.status == 429 or res.status >= 500:  # says nothing about the session: try again
+                self._events.append(ConnectionGivenUp(ConnectionLost(f"session/reauth: {_shown(res)}")))
+            else:
+                self._set_session(None)
+                self._become_ready(Move.REAUTHED, now)
+
+    def _refused(self, res: Res[Any]) -> None:
+        """Not let in. The quota and a server that is going down pass, everything else is for good."""
+        if res.status == 429 or res.code == "CORE_CONN_CLOSED":
+            self._events.append(ConnectionGivenUp(ConnectionLost(f"conn/verify: {_shown(res)}")))
+        else:
+            self._events.append(ServerRefused(res))
+
+    # -- session -----------------------------------------------------------------------------------------------
+
+    def _take_session(self, res: Res[Any]) -> None:
+        """ "Any reply that carries args.session changes the session" """
+        session = res.args.get("session")
+        if res.status != 200 or not isinstance(session, Session) or type(session.get("_id")) is not str:
+            return
+        if session["_id"] == ANON_SID:
+            self._set_session(None)
+        else:
+            if type(session.get("token")) is not str and self.session and self.session["_id"] == session["_id"]:
+                session["token"] = self.session["token"]
+            if type(session.get("token")) is str:
+                self._set_session(session)
+
+    def _set_session(self, session: Session | None) -> None:
+        self._use(session)
+        if session != self.session:
+            self.session = session
+            self._events.append(SessionChanged(session))
+        if session is not None and self._await_auth:
+            self._queue.update(self._await_auth)
+            self._await_auth.clear()
+
+    # -- deadlines ---------------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> float | None:
+        """See `Machine.next_deadline`."""
+        first = self._deadlines.first()
+        for at in (self._ready_by, self._heartbeat_at):
+            if at is not None and (first is None or at < first):
+                first = at
+        return first
+
+    def handle_deadline(self, now: float) -> None:
+        """See `Machine.handle_deadline`: queue times, answer times, the heartbeat, the time to become ready."""
+        for request in self._deadlines.passed(now):
+            self._expire(request)
+        if self._ready_by is not None and self._ready_by <= now:
+            self._ready_by = None
+            reason = f"not let in within {self._connect_timeout_s:g} s ({self.phase.value})"
+            self._events.append(ConnectionGivenUp(ConnectionLost(reason)))
+        if self._heartbeat_at is not None and self._heartbeat_at <= now:
+            self._heartbeat_due(now)
+
+    def _expire(self, request: Request) -> None:
+        if request.progress is Progress.WAITING:
+            self._forget(request)
+            error = CallNotSent(request.endpoint, self._why_waiting(request))
+            if self.phase is not Phase.READY:
+                error.__cause__ = self._last_loss
+            self._end(request, error)
+            return
+        unmatched = None
+        if self._last_unmatched is not None and self._last_unmatched[0] >= (request.written_at or 0.0):
+            unmatched = self._last_unmatched[1]
+        self._forget(request)
+        self._end(request, CallTimeout(request.endpoint, request.timeout_s or 0.0, unmatched))
+
+    def _why_waiting(self, request: Request) -> str:
+        waited = "" if request.queue_timeout_s is None else f" within {request.queue_timeout_s:g} s"
+        if self.phase is not Phase.READY:
+            return f"no connection{waited} ({self.phase.value})"
+        if request.await_auth and self.session is None:
+            return f"nobody signed in{waited}"
+        return f"not written{waited}"
+
+    # -- heartbeat ---------------------------------------------------------------------------------------------
+
+    def _heartbeat_due(self, now: float) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat_at = None
+            self._events.append(ConnectionGivenUp(HeartbeatTimeout(self._heartbeat_timeout_s)))
+            return
+        self._heartbeat_at = now + self._heartbeat_timeout_s
+        if self._session_request is None:  # else nothing may be written; look again later
+            self._heartbeat = Request("heart/beat")
+            self._heartbeat_sent_at = now
+            self._urgent[self._heartbeat] = None
+
+    def _heartbeat_answered(self, now: float) -> None:
+        self._events.append(HeartbeatAnswered(now - self._heartbeat_sent_at))
+        self._heartbeat = None
+        self._heartbeat_at = now + self._heartbeat_interval_s
+
+    # -- ends --------------------------------------------------------------------------------------------------
+
+    def events(self) -> Sequence[Event]:
+        """See `Machine.events`."""
+        events, self._events = self._events, []
+        return events
+
+    def _move(self, move: Move) -> None:
+        phase = next_phase(self.phase, move)
+        if phase is not self.phase:
+            self.phase = phase
+            self._events.append(PhaseChanged(phase))
+
+    def _delete_watch(self, watch: str) -> None:
+        request = Request("watch/delete", query=_to_json([{"watch": watch}]), timeout_s=30.0)
+        self._urgent[request] = None
+
+    def _forget(self, request: Request) -> None:
+        """Take a request out of wherever it is."""
+        self._deadlines.clear(request)
+        if self._in_flight.get(request.call_id) is request:
+            del self._in_flight[request.call_id]
+            if request is self._session_request:
+                self._session_request = None
+            return
+        for queue in (self._urgent, self._queue, self._await_auth):
+            queue.pop(request, None)
+        if request.opened and request in self._to_renew:
+            self._to_renew.remove(request)
+
+    def _end(self, request: Request, error: RxSdkError) -> None:
+        if request.listener is None:
+            request.progress = Progress.ENDED
+        else:
+            self._report_end(request, CallFailed(request, error))
+
+    def _report_end(self, request: Request, event: Event) -> None:
+        request.progress = Progress.ENDED
+        self._events.append(event)
+
+    def _end_all(self, reason: str, cause: RxSdkError | None) -> None:
+        """Watches end well when the application closed, everything else says what is known of it."""
+        written = list(self._in_flight.values())
+        waiting = [*self._to_renew, *self._urgent, *self._queue, *self._await_auth]
+        for table in (self._in_flight, self._to_renew, self._urgent, self._queue, self._await_auth):
+            table.clear()
+        self._session_request = self._verify = self._reauth = self._heartbeat = None
+        self._ready_by = self._heartbeat_at = None
+        for request in [*written, *waiting]:
+            self._deadlines.clear(request)
+            if request.opened and cause is None:
+                self._report_end(request, WatchEnded(request))
+            elif request.opened or request.progress is Progress.WRITTEN:
+                self._end(request, _with_cause(CallOutcomeUnknown(request.endpoint, reason), cause))
+            else:
+                self._end(request, _with_cause(CallNotSent(request.endpoint, reason), cause))
+
+
+def _shown(res: Res[Any]) -> str:
+    return f"{res.status} {res.code or ''} {res.msg!r}"
+
+
+def _with_cause(error: RxSdkError, cause: RxSdkError | None) -> RxSdkError:
+    error.__cause__ = cause
+    return error

@@ -1,0 +1,141 @@
+"""`Request`: one call as the machine knows it, from its making to its end.
+
+Floor 0. Made by `rxsdk.limp` through `make_request`, which checks and encodes the arguments where the mistake was
+made; moved through `Progress` by the machine alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+from rxsdk.errors import InvalidCall
+from rxsdk.protocols.limp.auth import SESSION_ENDPOINTS
+from rxsdk.protocols.limp.codec import encode_part
+from rxsdk.protocols.limp.signing import MAX_FRAME_BYTES, frame_size
+
+__all__ = ["Progress", "Request", "make_request"]
+
+_ENDPOINT = re.compile(r"[^\s/]+/[^\s/]+")
+
+
+class Progress(Enum):
+    """How far a request has come; the machine's docstring has the table."""
+
+    WAITING = "not written yet"
+    WRITTEN = "written, not answered yet"
+    WATCHING = "a watch that goes on"
+    ENDED = "answered for good, failed, or cancelled"
+
+
+class Request:
+    """One call. ``query`` and ``doc`` are the JSON that will be sent; times are seconds, None is no limit.
+
+    ``listener`` is the service's: whoever wants to know what became of it. The machine never looks at it.
+    ``retry_doc`` is a second form of the doc, for credentials refused in their first.
+    """
+
+    __slots__ = (
+        "await_auth", "call_id", "changes_session", "deadline", "doc", "endpoint", "expires", "idempotent", "key",
+        "listener", "opened", "progress", "query", "queue_timeout_s", "resent", "retry_doc", "sid", "timeout_s",
+        "token", "written_at",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        endpoint: str,
+        query: bytes = b"[]",
+        doc: bytes = b"{}",
+        *,
+        await_auth: bool = False,
+        sid: str | None = None,
+        token: str | None = None,
+        timeout_s: float | None = None,
+        queue_timeout_s: float | None = None,
+        idempotent: bool = False,
+        retry_doc: bytes | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.query = query
+        self.doc = doc
+        self.await_auth = await_auth
+        self.sid = sid
+        self.token = token
+        self.timeout_s = timeout_s
+        self.queue_timeout_s = queue_timeout_s
+        self.idempotent = idempotent
+        self.retry_doc = retry_doc
+        self.listener: Any = None
+        self.changes_session = endpoint.lower() in SESSION_ENDPOINTS
+        self.progress = Progress.WAITING
+        self.call_id = ""
+        self.key = b""  # what it was last signed with
+        self.deadline: float | None = None  # of its present stage
+        self.expires: float | None = None  # of its whole life, repeats included
+        self.written_at: float | None = None
+        self.resent = False
+        self.opened = False  # a watch the server has made at least once
+
+    def __repr__(self) -> str:
+        return f"Request({self.endpoint!r}, {self.progress.name})"
+
+
+def make_request(
+    endpoint: str,
+    query: Sequence[Any] | None,
+    doc: Mapping[str, Any] | None,
+    *,
+    await_auth: bool,
+    sid: str | None,
+    token: str | None,
+    timeout_s: float | None,
+    queue_timeout_s: float | None,
+    idempotent: bool | None,
+) -> Request:
+    """Check and encode a call's arguments.
+
+    ``idempotent`` None takes the default: true for the method ``read`` and for ``heart/beat``.
+
+    Raises:
+        InvalidCall: an argument cannot make a call; the error names it.
+    """
+    if not isinstance(endpoint, str) or not _ENDPOINT.fullmatch(endpoint):
+        raise InvalidCall(str(endpoint), "endpoint", 'must be "module/method"')
+    if query is not None and (isinstance(query, (str, bytes)) or not isinstance(query, Sequence)):
+        raise InvalidCall(endpoint, "query", f'must be a list, such as [{{"_id": …}}], not {type(query).__name__}')
+    if doc is not None and not isinstance(doc, Mapping):
+        raise InvalidCall(endpoint, "doc", f"must be a dict, not {type(doc).__name__}")
+    for name, value in (("sid", sid), ("token", token)):
+        if value is not None and (not isinstance(value, str) or not value):
+            raise InvalidCall(endpoint, name, "must be a non-empty string")
+    for name, seconds in (("timeout_s", timeout_s), ("queue_timeout_s", queue_timeout_s)):
+        _check_seconds(endpoint, name, seconds)
+    query_json = encode_part(endpoint, "query", list(query)) if query else b"[]"
+    doc_json = encode_part(endpoint, "doc", dict(doc)) if doc else b"{}"
+    if frame_size(len(query_json) + len(doc_json)) > MAX_FRAME_BYTES:
+        size = len(query_json) + len(doc_json)
+        problem = f"make a frame over 4 MiB ({size:,} bytes of JSON); the server would close the connection"
+        raise InvalidCall(endpoint, "query and doc", problem)
+    return Request(
+        endpoint,
+        query_json,
+        doc_json,
+        await_auth=await_auth,
+        sid=sid,
+        token=token,
+        timeout_s=timeout_s,
+        queue_timeout_s=queue_timeout_s,
+        idempotent=_repeatable(endpoint) if idempotent is None else idempotent,
+    )
+
+
+def _repeatable(endpoint: str) -> bool:
+    endpoint = endpoint.lower()
+    return endpoint == "heart/beat" or endpoint.endswith("/read")
+
+
+def _check_seconds(endpoint: str, name: str, value: Any) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0):
+        raise InvalidCall(endpoint, name, "must be a number of seconds above 0, or None for no limit")

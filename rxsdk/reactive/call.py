@@ -1,0 +1,221 @@
+"""`Call`: one call, as an Observable that can also be awaited, iterated, blocked on and cancelled.
+
+Floor 2. Hot: it is on its way when the service returns it, whoever subscribes. Its outcome is kept for whoever comes
+later; a watch keeps its latest message. A failure that nobody saw is logged once, when the call is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from reactivex import abc
+
+from rxsdk.core.loop import check_may_block
+from rxsdk.errors import CallCancelled, RxSdkError
+from rxsdk.reactive.delivery import Dispatcher, Subscription, callbacks_of
+from rxsdk.reactive.streams import Stream, wake
+
+__all__ = ["Call"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("rxsdk")
+
+
+class Call(Stream[T]):
+    """The one reply of a call, or the many of a watch.
+
+    - ``call.subscribe(on_next, on_error, on_completed)``: every reply; an ordinary call completes after its one.
+      Disposing does not take an ordinary call back. Disposing the last subscription of a watch deletes the watch on
+      the server; disposing the last one of a call whose files are still going up cancels the upload.
+    - ``await call``, ``call.result()``: the *first* reply (for a watch: that it was made), or raises the call's error.
+      Neither is a subscription, and cancelling the awaiting task does not cancel the call.
+    - ``async for reply in call``: every reply; leaving the loop disposes.
+    - ``call.cancel()``: take it back as far as that goes.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        dispatcher: Dispatcher,
+        cancel: Callable[[Call[Any], bool], None],
+        decode: Callable[[Any], T] | None = None,
+    ) -> None:
+        super().__init__(dispatcher)
+        self.endpoint = endpoint
+        self._cancel = cancel  # (call, whether it was asked for in so many words)
+        self._decode = decode
+        self._first: T | None = None
+        self._latest: T | None = None
+        self._is_over = False
+        self._error: RxSdkError | None = None
+        self._was_seen = False
+        self._was_left = False
+        self._subscriptions: tuple[Subscription, ...] = ()
+        self._waiters: list[Callable[[], None]] = []
+
+    def __repr__(self) -> str:
+        if self._error is not None:
+            state = type(self._error).__name__
+        elif self._is_over:
+            state = "done"
+        else:
+            state = "pending" if self._first is None else "watching"
+        return f"<Call {self.endpoint} {state}>"
+
+    # -- for its users
+
+    def subscribe(
+        self,
+        on_next: abc.ObserverBase[T] | abc.OnNext[T] | None = None,
+        on_error: abc.OnError | None = None,
+        on_completed: abc.OnCompleted | None = None,
+        *,
+        scheduler: abc.SchedulerBase | None = None,
+    ) -> abc.DisposableBase:
+        """See the class."""
+        subscription = Subscription(*callbacks_of(on_next, on_error, on_completed), self._detach)
+        with self._dispatcher.lock:
+            if self._is_over:
+                self._was_seen = True
+                self._dispatcher.post(self._tell_outcome, (subscription,))
+            else:
+                self._subscriptions = (*self._subscriptions, subscription)
+                if self._latest is not None:
+                    self._dispatcher.post(subscription.next, self._latest)
+        self._dispatcher.run_if_closed()
+        return subscription
+
+    def __await__(self) -> Generator[Any, None, T]:
+        if self._first is None and not self._is_over:
+            loop = asyncio.get_running_loop()
+            future = loop.create_future()
+            self._tell_when_settled(partial(wake, loop, future))
+            yield from future
+        return self._settled()
+
+    def result(self, timeout_s: float | None = None) -> T:
+        """Block until the first reply and return it, or raise the call's error. For threads without a loop.
+
+        Raises:
+            TimeoutError: ``timeout_s`` seconds passed first; the call goes on.
+            WrongThreadError: on a thread that runs an event loop, or one of the SDK's.
+        """
+        check_may_block(".result()", "await", self._dispatcher.loop)
+        if self._first is None and not self._is_over:
+            done = threading.Event()
+            self._tell_when_settled(done.set)
+            if not done.wait(timeout_s):
+                raise TimeoutError(f"{self.endpoint}: no reply within {timeout_s:g} s")
+        return self._settled()
+
+    def cancel(self) -> None:
+        """Take it back: not sent at all if it still waits, its answer dropped if it was sent, a watch deleted."""
+        self._cancel(self, True)
+
+    # -- for the service, on its loop
+
+    def reply(self, answer: Any, *, final: bool) -> None:
+        """The server answered; ``final`` is false while a watch goes on."""
+        try:
+            value: T = answer if self._decode is None else self._decode(answer)
+        except RxSdkError as error:
+            self._refuse(error, final=final)
+            return
+        with self._dispatcher.lock:
+            if self._is_over:
+                return
+            if self._first is None:
+                self._first = value
+            self._latest = value
+            self._is_over = final
+            if final:
+                subscriptions, self._subscriptions = self._subscriptions, ()
+                if subscriptions:
+                    self._dispatcher.post(self._tell_outcome, subscriptions)
+            elif self._subscriptions:
+                self._dispatcher.post(self._tell_value, (self._subscriptions, value))
+            waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter()
+        if self._was_left and not final and not self._subscriptions:
+            self._cancel(self, False)  # a watch whose subscribers had all gone before it was made
+
+    def _refuse(self, error: RxSdkError, *, final: bool) -> None:
+        """The answer is not what was asked for: that ends the call, and a watch with it."""
+        self.fail(error)
+        if not final:
+            self._cancel(self, False)
+
+    def fail(self, error: RxSdkError) -> None:
+        """It ended with ``error``."""
+        if not self._is_over:
+            self._error = error
+            self._finish()
+
+    def complete(self) -> None:
+        """The watch ended."""
+        if not self._is_over:
+            self._finish()
+
+    def _finish(self) -> None:
+        with self._dispatcher.lock:
+            self._is_over = True
+            subscriptions, self._subscriptions = self._subscriptions, ()
+            waiters, self._waiters = self._waiters, []
+            if subscriptions:
+                self._was_seen = True
+                self._dispatcher.post(self._tell_end, subscriptions)
+        for waiter in waiters:
+            waiter()
+
+    # -- inside
+
+    def _tell_value(self, job: tuple[tuple[Subscription, ...], T]) -> None:
+        subscriptions, value = job
+        for subscription in subscriptions:
+            subscription.next(value)
+
+    def _tell_outcome(self, subscriptions: tuple[Subscription, ...]) -> None:
+        if self._latest is not None:
+            for subscription in subscriptions:
+                subscription.next(self._latest)
+        self._tell_end(subscriptions)
+
+    def _tell_end(self, subscriptions: tuple[Subscription, ...]) -> None:
+        for subscription in subscriptions:
+            if self._error is not None:
+                subscription.fail(self._error)
+            else:
+                subscription.complete()
+
+    def _tell_when_settled(self, waiter: Callable[[], None]) -> None:
+        with self._dispatcher.lock:
+            if self._first is None and not self._is_over:
+                self._waiters.append(waiter)
+                return
+        waiter()
+
+    def _settled(self) -> T:
+        if self._first is None and self._error is not None:
+            self._was_seen = True
+            raise self._error
+        return cast(T, self._first)
+
+    def _detach(self, subscription: Subscription) -> None:
+        with self._dispatcher.lock:
+            self._subscriptions = tuple(one for one in self._subscriptions if one is not subscription)
+            if self._is_over or self._subscriptions:
+                return
+            self._was_left = True
+        self._cancel(self, False)
+
+    def __del__(self) -> None:
+        error = getattr(self, "_error", None)
+        if error is not None and not self._was_seen and not isinstance(error, CallCancelled):
+            _log.warning("a failed call that nobody looked at: %s", error)

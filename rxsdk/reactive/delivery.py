@@ -1,0 +1,229 @@
+"""Delivery: how a notification gets from the connection to an observer without either harming the other.
+
+Floor 2. Streams and calls post jobs to their service's `Dispatcher`, which runs them one after another: on the caller's
+loop in bounded slices, or on one thread of the service. So the reader of the socket never runs an observer, an
+observer is never called concurrently with itself, and one that raises is reported and harms nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextvars import copy_context
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from reactivex import abc
+
+from rxsdk.core.loop import SdkThread
+
+__all__ = ["MAILBOX_SIZE", "Dispatcher", "Subscription", "callbacks_of", "report_unhandled"]
+
+MAILBOX_SIZE = 16_384
+"""Notifications that may wait for one subscriber."""
+
+_SLICE_S = 0.005
+_log = logging.getLogger("rxsdk")
+
+OnNext = Callable[[Any], Any] | None
+OnError = Callable[[Exception], Any] | None
+OnCompleted = Callable[[], Any] | None
+V = TypeVar("V")
+
+
+def report_unhandled(error: BaseException, where: str) -> None:
+    """Log an error that no observer took, and tell ``rxsdk.on_unhandled`` (looked up by name: it may be replaced)."""
+    _log.error("unhandled in %s: %s", where, type(error).__name__, exc_info=error)
+    hook = getattr(sys.modules.get("rxsdk"), "on_unhandled", None)
+    if hook is not None:
+        try:
+            hook(error)
+        except Exception:
+            _log.exception("rxsdk.on_unhandled itself raised")
+
+
+class Dispatcher:
+    """Runs the jobs of one service in order. Jobs may be posted from any thread, before it has a place to run too.
+
+    `lock` guards the subscriber lists of the service's streams and calls, so that what a late subscriber is given and
+    what comes after it fit together; nothing is ever called while it is held.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._jobs: deque[tuple[Callable[[Any], None], Any]] = deque()
+        self._due = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: SdkThread | None = None
+        self._tokens: SimpleQueue[None] = SimpleQueue()  # one wakes the thread
+        self._closed = False
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The caller's loop that jobs run on, if they do."""
+        return self._loop
+
+    def run_on_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run jobs on ``loop``, a slice a turn."""
+        self._loop = loop
+        if self._jobs:
+            self._call_slice()
+
+    def run_on_thread(self, name: str) -> None:
+        """Run jobs on a thread of their own."""
+        self._thread = SdkThread(name, self._run)
+        self._thread.start()
+        if self._jobs:
+            self._tokens.put(None)
+
+    def post(self, job: Callable[[V], None], argument: V) -> None:
+        """Have ``job(argument)`` called after all posted before."""
+        self._jobs.append((job, argument))
+        if not self._due and not self._closed:
+            self._due = True
+            if self._thread is not None:
+                self._tokens.put(None)
+            elif self._loop is not None:
+                self._call_slice()
+
+    def run_if_closed(self) -> None:
+        """Who posted for a late subscriber calls this after letting go of `lock`: nobody else runs jobs any more."""
+        while self._closed and self._jobs:
+            job, argument = self._jobs.popleft()
+            _guarded(job, argument)
+
+    def close(self, then: Callable[[], None]) -> None:
+        """Run what has been posted, then ``then`` (on the delivering thread), and end."""
+        self.post(self._end, then)
+
+    def join(self) -> None:
+        """After `close`: wait until the thread has ended, if there is one and it is not this one."""
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _end(self, then: Callable[[], None]) -> None:
+        self._closed = True
+        then()
+
+    def _call_slice(self) -> None:
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            return
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is loop:
+            loop.call_soon(self._slice)
+        else:
+            loop.call_soon_threadsafe(self._slice)
+
+    def _slice(self) -> None:
+        """As many jobs as fit in 5 ms; the rest in the next turn, so that the loop breathes."""
+        jobs = self._jobs
+        until = time.perf_counter() + _SLICE_S
+        try:
+            while jobs:
+                job, argument = jobs.popleft()
+                _guarded(job, argument)
+                if time.perf_counter() > until:
+                    break
+        finally:
+            self._due = False
+            if jobs:
+                self._due = True
+                self._call_slice()
+
+    def _run(self) -> None:
+        jobs = self._jobs
+        while not self._closed:
+            self._tokens.get()
+            self._due = False
+            while jobs:
+                job, argument = jobs.popleft()
+                _guarded(job, argument)
+
+
+def _guarded(job: Callable[[V], None], argument: V) -> None:
+    try:
+        job(argument)
+    except Exception as error:
+        report_unhandled(error, "delivery")
+
+
+class Subscription(abc.DisposableBase):
+    """One observer of one stream or call: its callbacks, the context they were given in, and whether it still listens.
+
+    Only the dispatcher calls ``next``, ``fail`` and ``complete``, so never two at once and never after the end.
+    """
+
+    __slots__ = ("_completed", "_context", "_detach", "_error", "_next", "is_stopped", "joined")
+
+    def __init__(
+        self, on_next: OnNext, on_error: OnError, on_completed: OnCompleted, detach: Callable[[Subscription], None]
+    ) -> None:
+        self._next = on_next
+        self._error = on_error
+        self._completed = on_completed
+        self._context = copy_context()
+        self._detach: Callable[[Subscription], None] | None = detach
+        self.is_stopped = False
+        self.joined = 0  # how many notifications its stream had posted when it came
+
+    def next(self, value: Any) -> None:
+        """Hand a value over."""
+        on_next = self._next
+        if on_next is not None:
+            try:
+                self._context.run(on_next, value)
+            except Exception as error:
+                report_unhandled(error, "on_next of a subscriber")
+
+    def fail(self, error: Exception) -> None:
+        """Hand the error over, the last thing it hears; without ``on_error`` it is reported as unhandled."""
+        if self.is_stopped:
+            return
+        on_error = self._error
+        self._stop()
+        if on_error is None:
+            report_unhandled(error, "a subscription without on_error")
+            return
+        try:
+            self._context.run(on_error, error)
+        except Exception as raised:
+            report_unhandled(raised, "on_error of a subscriber")
+
+    def complete(self) -> None:
+        """Say that nothing more comes."""
+        if self.is_stopped:
+            return
+        on_completed = self._completed
+        self._stop()
+        if on_completed is not None:
+            try:
+                self._context.run(on_completed)
+            except Exception as error:
+                report_unhandled(error, "on_completed of a subscriber")
+
+    def dispose(self) -> None:
+        """Listen no more. Any thread may, also from within a callback."""
+        detach = self._detach
+        self._stop()
+        if detach is not None:
+            detach(self)
+
+    def _stop(self) -> None:
+        self.is_stopped = True
+        self._next = self._error = self._completed = self._detach = None
+
+
+def callbacks_of(on_next: Any, on_error: OnError, on_completed: OnCompleted) -> tuple[OnNext, OnError, OnCompleted]:
+    """What ``subscribe`` was given, as three callbacks: an observer counts as its three methods."""
+    if on_next is not None and callable(getattr(on_next, "on_next", None)):
+        return on_next.on_next, on_next.on_error, on_next.on_completed
+    return on_next, on_error, on_completed
