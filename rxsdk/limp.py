@@ -653,9 +653,9 @@ class ApiService:
     def _not_ready(self, error: BaseException) -> BaseException:
         if not isinstance(error, TimeoutError):
             return error
-        config, state = self._needed_config(), self._last_trouble
-        reason = f"{state.name}: {state.reason}" if state.reason else state.name
-        return ConnectFailed(config.api, f"not ready within {config.connect_timeout_s:g} s ({reason})")
+        config, trouble = self._needed_config(), self._last_trouble.reason
+        why = f": {getattr(trouble, 'reason', trouble)}" if trouble else ""
+        return ConnectFailed(config.api, f"not ready within {config.connect_timeout_s:g} s{why}")
 
     # -- inside: what happened, on the loop --------------------------------------------------------------------
 

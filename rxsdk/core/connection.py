@@ -73,7 +73,7 @@ class _Link:
 
     def transport_lost(self, error: TransportError) -> None:
         if self.connection is not None:
-            self.connection.lost(error)
+            self.connection.transport_lost(error)
 
 
 class Connection:
@@ -178,8 +178,15 @@ class Connection:
         self._machine.receive(frame, self._clock.now())
         self.flush()
 
+    def transport_lost(self, error: TransportError) -> None:
+        """The transport ended. What it said last comes first: it may be the better reason."""
+        self._transport = None
+        if self._pump_is_due:
+            self._pump()
+        self.lost(error)
+
     def lost(self, error: TransportError) -> None:
-        """The transport ended, or is given up."""
+        """Be done with the present transport, because of ``error``."""
         if self._link is None or self._lost is None:
             return
         self._cut_link()

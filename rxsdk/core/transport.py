@@ -10,6 +10,7 @@ Invariants: nothing reaches the receiver before `start`; `transport_lost` comes 
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -126,7 +127,9 @@ def _connect_failed(url: str, error: Exception) -> ConnectFailed:
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
         return ConnectFailed(url, f"TLS: {error.reason or error}", fatal=True)
     if isinstance(error, OSError):
-        return ConnectFailed(url, error.strerror or str(error) or type(error).__name__)
+        # asyncio puts the address into strerror ("Connect call failed …"); the system's own words say why.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+        return ConnectFailed(url, reason or type(error).__name__)
     if isinstance(error, (InvalidURI, ImportError)):  # ImportError: a SOCKS proxy without python-socks
         return ConnectFailed(url, str(error), fatal=True)
     if isinstance(error, InvalidHandshake):

@@ -1,0 +1,1 @@
+"""The tests of rxsdk; they mirror the package."""

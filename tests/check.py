@@ -1,0 +1,42 @@
+"""The one command before a commit: ``python -m tests.check`` formats, lints, types and tests.
+
+``--ci`` changes nothing and fails where formatting would change something; it also measures branch coverage and holds
+the floors of the design.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+FORMAT = ["ruff", "format", "."]
+LINT = ["ruff", "check", "."]
+TYPES = ["mypy"]
+TESTS = ["pytest", "-q"]
+COVERED = {"rxsdk/protocols/*,rxsdk/core/*,rxsdk/reactive/*": 100, "rxsdk/*": 95}
+
+
+def commands(*, ci: bool) -> list[list[str]]:
+    """What is run, in order."""
+    if not ci:
+        return [FORMAT, [*LINT, "--fix"], TYPES, TESTS]
+    coverage = [["coverage", "report", f"--include={where}", f"--fail-under={floor}"] for where, floor in COVERED.items()]
+    measured = ["coverage", "run", "-m", *TESTS]
+    return [[*FORMAT, "--check"], LINT, TYPES, measured, ["coverage", "combine", "--quiet"], *coverage]
+
+
+def main() -> int:
+    """Run them all; the first that fails ends it with its exit code."""
+    for command in commands(ci="--ci" in sys.argv[1:]):
+        print(f"\n$ {' '.join(command)}", flush=True)
+        started = time.monotonic()
+        code = subprocess.run([sys.executable, "-m", *command], check=False).returncode
+        if code:
+            print(f"{command[0]} failed ({code}) after {time.monotonic() - started:.0f} s")
+            return code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

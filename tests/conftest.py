@@ -1,0 +1,61 @@
+"""What every test may use: an emulator, a service on it, waiting without sleeping, and a watch on what is left over."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import rxsdk
+from rxsdk import ApiService, SDKConfig
+from rxsdk.emulator import Emulator
+
+
+def wait_until(condition: Callable[[], object], *, timeout_s: float = 10.0) -> None:
+    """Return as soon as ``condition()`` is true; fail when it is not within ``timeout_s``."""
+    deadline = time.monotonic() + timeout_s
+    tick = threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, f"still not true after {timeout_s:g} s: {condition}"
+        tick.wait(0.002)
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator() as running:
+        yield running
+
+
+@pytest.fixture
+def config(emulator: Emulator) -> SDKConfig:
+    return emulator.config()
+
+
+@pytest.fixture
+def api(config: SDKConfig) -> Iterator[ApiService]:
+    with ApiService(config) as service:
+        yield service
+
+
+@pytest.fixture
+def signed_in(api: ApiService, emulator: Emulator) -> ApiService:
+    api.auth("email", emulator.admin_email, emulator.admin_password).result()
+    return api
+
+
+@pytest.fixture
+def unhandled(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
+    """What was told to ``rxsdk.on_unhandled``."""
+    seen: list[BaseException] = []
+    monkeypatch.setattr(rxsdk, "on_unhandled", seen.append)
+    return seen
+
+
+@pytest.fixture
+def no_thread_left() -> Iterator[None]:
+    """Nothing that was started in the test runs after it."""
+    before = set(threading.enumerate())
+    yield
+    wait_until(lambda: not [thread for thread in threading.enumerate() if thread not in before])
