@@ -6,8 +6,7 @@ Floor 3: wires the LIMP machine to the core and the reactive side. The names are
 Data out: ``call`` → `make_request` → `LimpMachine.submit` → `Connection`
 Data in:  `Connection` → machine events → ``_on_…`` below → `Multicast` and `Call` → `Dispatcher` → observers
 
-Invariants: the machine and the connection are touched on their loop only; whatever comes from another thread goes
-through `_on_loop`.
+What every service has (loop, dispatcher, connection, the order of ending) is its `Life`; here is what is LIMP's.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ import os
 import secrets
 import warnings
 import weakref
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import partial
@@ -26,13 +24,12 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar, overload
 
 import msgspec
-from reactivex import operators as ops
 
 from rxsdk.cache import Credentials, MemoryCache, scope_of
 from rxsdk.config import SDKConfig
-from rxsdk.core.clock import Clock, LoopClock
+from rxsdk.core.clock import Clock
 from rxsdk.core.connection import Connection, ConnectionState, StateName
-from rxsdk.core.loop import LoopLease, check_may_block, choose_loop, running_loop
+from rxsdk.core.loop import LoopLease, check_may_block
 from rxsdk.core.transport import Connect, websocket_connect
 from rxsdk.errors import (
     CacheError,
@@ -40,7 +37,6 @@ from rxsdk.errors import (
     CallError,
     CallNotSent,
     ConfigurationError,
-    ConnectFailed,
     DocTypeMismatch,
     InvalidCall,
     NoCredentials,
@@ -70,7 +66,8 @@ from rxsdk.protocols.limp.request import Request, make_request
 from rxsdk.protocols.limp.res import ANON_SID, Args, Doc, Query, Res, Session
 from rxsdk.protocols.limp.trace import shown_request, shown_res
 from rxsdk.reactive.call import Call
-from rxsdk.reactive.delivery import Dispatcher, report_unhandled
+from rxsdk.reactive.delivery import report_unhandled
+from rxsdk.reactive.life import Life
 from rxsdk.reactive.streams import Multicast, Stream
 
 __all__ = ["ApiService"]
@@ -100,17 +97,6 @@ _DEAD_SESSION = frozenset(
 )
 
 
-class _Closing(Call[ConnectionState]):
-    """What `ApiService.close` returns; ``result`` also waits for the threads to end."""
-
-    join_threads: Callable[[], None]
-
-    def result(self, timeout_s: float | None = None) -> ConnectionState:
-        state = super().result(timeout_s)
-        self.join_threads()
-        return state
-
-
 class ApiService:
     """One user's connection to one LIMP server.
 
@@ -133,17 +119,13 @@ class ApiService:
     ) -> None:
         self._config = config
         self._connect = connect
-        self._closing: _Closing | None = None
         self._given_clock = clock
-        self._is_open = False
-        self._was_open = False
-        self._why_closed = "init() has not been called"
         self._default_cache = MemoryCache()
         self._prepare()
 
     def __repr__(self) -> str:
         api = self._config.api if self._config else None
-        return f"<ApiService {api} {self._state.name}{' authed' if self.authed else ''}>"
+        return f"<ApiService {api} {self.state.name}{' authed' if self.authed else ''}>"
 
     # -- opening and closing -----------------------------------------------------------------------------------
 
@@ -158,16 +140,14 @@ class ApiService:
         """
         if config is not None and not isinstance(config, SDKConfig):
             raise ConfigurationError("config", f"must be an SDKConfig, not {type(config).__name__}")
-        if self._is_open:
+        if self._life.is_open:
             if config not in (None, self._config):
                 raise ConfigurationError("config", "differs from the one in use; close() first")
             return self._messages
         self._config = config or self._config
-        if self._config is None:
-            raise ConfigurationError("config", "is missing: ApiService(config) or init(config)")
-        if self._was_open:
+        if self._life.is_used:
             self._prepare()
-        self._open(self._config)
+        self._open(self._needed_config())
         return self._messages
 
     def close(self) -> Call[ConnectionState]:
@@ -176,37 +156,28 @@ class ApiService:
         Streams and watches complete, calls not written end with `CallNotSent`, unanswered ones with
         `CallOutcomeUnknown`. The returned call settles when nothing runs any more. Closing twice does no harm.
         """
-        if self._closing is not None:
-            return self._closing
-        closing = _Closing("close", self._dispatcher, lambda _call, _asked: None)
-        closing.join_threads = self._join
-        self._closing = closing
-        if self._is_open:
-            self._is_open = False
-            self._why_closed = "the service is closed"
-            self._on_loop(self._start_closing, None)
-        else:
-            closing.reply(self._state, final=True)
-        return closing
+        _open_services.discard(self)
+        return self._life.close()
 
     def suspend(self) -> None:
         """Disconnect for a while: the app goes to the background or the machine to sleep. Calls wait."""
-        if self._is_open:
-            self._on_loop(lambda _: self._connection.suspend(), None)
+        if self._life.is_open:
+            self._life.on_loop(Connection.suspend, self._life.connection)
 
     def resume(self) -> None:
         """Connect again at once."""
-        if self._is_open:
-            self._on_loop(lambda _: self._connection.resume(), None)
+        if self._life.is_open:
+            self._life.on_loop(Connection.resume, self._life.connection)
 
     def __enter__(self) -> Self:
         check_may_block("with ApiService(…)", "async with ApiService(…)")
         self.init()
+        config = self._needed_config()
         try:
-            self._when_ready().result(self._needed_config().connect_timeout_s)
-        except BaseException as error:
+            self._life.wait_ready(config.connect_timeout_s, config.api)
+        except BaseException:
             self.close().result()
-            raise self._not_ready(error) from self._last_trouble.reason
+            raise
         return self
 
     def __exit__(
@@ -216,29 +187,31 @@ class ApiService:
 
     async def __aenter__(self) -> Self:
         self.init()
+        config = self._needed_config()
         try:
-            await asyncio.wait_for(self._when_ready(), self._needed_config().connect_timeout_s)
-        except BaseException as error:
-            await self._aclose()
-            raise self._not_ready(error) from self._last_trouble.reason
+            await self._life.when_ready(config.connect_timeout_s, config.api)
+        except BaseException:
+            await self._life.aclose()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._aclose()
+        _open_services.discard(self)
+        await self._life.aclose()
 
     # -- state -------------------------------------------------------------------------------------------------
 
     @property
     def inited(self) -> bool:
         """Whether calls go out at once: connected, verified, and the session of before brought back."""
-        return self._state.name == "ready"
+        return self.state.name == "ready"
 
     @property
     def inited_stream(self) -> Stream[bool]:
         """`inited` and its changes, the latest first. (``inited$``)"""
-        return self._inited
+        return self._life.readiness
 
     @property
     def authed(self) -> bool:
@@ -258,12 +231,12 @@ class ApiService:
     @property
     def state(self) -> ConnectionState:
         """Where the connection is, and why."""
-        return self._state
+        return self._life.state
 
     @property
     def state_stream(self) -> Stream[ConnectionState]:
         """`state` and its changes, the latest first."""
-        return self._states
+        return self._life.states
 
     # -- calls -------------------------------------------------------------------------------------------------
 
@@ -443,26 +416,29 @@ class ApiService:
         attrs: tuple[str, ...] = (),
         decode: Callable[[Any], Any] | None = None,
     ) -> Call[Any]:
-        call: Call[Any] = Call(request.endpoint, self._dispatcher, partial(self._cancel, request), decode)
-        if self._is_open:
-            request.listener = call
-            self._on_loop(self._submit, (request, uploads, attrs))
+        life = self._life
+        call: Call[Any] = Call(request.endpoint, life.dispatcher, partial(self._cancel, request), decode)
+        if not life.is_open:
+            call.fail(CallNotSent(request.endpoint, life.why_closed))
+        elif life.lease.loop.is_closed():
+            call.fail(CallNotSent(request.endpoint, "the event loop that the service ran on is closed"))
         else:
-            call.fail(CallNotSent(request.endpoint, self._why_closed))
+            request.listener = call
+            life.on_loop(self._submit, (request, uploads, attrs))
         return call
 
     def _submit(self, job: tuple[Request, Sequence[Upload], tuple[str, ...]]) -> None:
         request, uploads, attrs = job
         if uploads:
-            task = self._lease.loop.create_task(self._upload(request, uploads), name="rxsdk upload")
+            task = self._life.lease.loop.create_task(self._upload(request, uploads), name="rxsdk upload")
             self._upload_tasks[request] = task
             return
         refusal = self._uploader.refusal(request.endpoint, attrs)
         if refusal is not None:
             self._fail(request, refusal)
             return
-        self._machine.submit(request, self._clock.now())
-        self._connection.flush()
+        self._machine.submit(request, self._life.clock.now())
+        self._life.connection.flush()
 
     async def _upload(self, request: Request, uploads: Sequence[Upload]) -> None:
         try:
@@ -476,8 +452,8 @@ class ApiService:
             del self._upload_tasks[request]
 
     def _cancel(self, request: Request, call: Call[Any], asked: bool) -> None:
-        if self._is_open:
-            self._on_loop(self._cancel_here, (request, asked))
+        if self._life.is_open:
+            self._life.on_loop(self._cancel_here, (request, asked))
 
     def _cancel_here(self, job: tuple[Request, bool]) -> None:
         request, asked = job
@@ -489,7 +465,7 @@ class ApiService:
 
     def _withdraw(self, request: Request, error: CallError | None = None) -> None:
         self._machine.cancel(request, error)
-        self._connection.flush()
+        self._life.connection.flush()
 
     @staticmethod
     def _fail(request: Request, error: RxSdkError) -> None:
@@ -521,148 +497,59 @@ class ApiService:
             raise ConfigurationError("config", "is missing: ApiService(config) or init(config)")
         return self._config
 
-    # -- inside: the life between init and close ---------------------------------------------------------------
+    # -- inside: opening and ending ----------------------------------------------------------------------------
 
     def _prepare(self) -> None:
-        """Fresh streams, so that they can be subscribed to before `init`."""
-        self._dispatcher = Dispatcher()
-        self._state = self._last_trouble = ConnectionState("idle")
+        """A fresh life, whose streams can be subscribed to before `init`."""
+        self._life = Life()
+        self._messages: Multicast[Res[Doc]] = self._life.stream()
+        self._authed: Multicast[Session | None] = self._life.stream(keep_latest=True, initial=None)
         self._session: Session | None = None
-        self._closing = None
-        self._messages: Multicast[Res[Doc]] = Multicast(self._dispatcher)
-        self._inited: Multicast[bool] = Multicast(self._dispatcher, keep_latest=True, initial=False)
-        self._authed: Multicast[Session | None] = Multicast(self._dispatcher, keep_latest=True, initial=None)
-        self._states: Multicast[ConnectionState] = Multicast(self._dispatcher, keep_latest=True, initial=self._state)
-        self._inbox: deque[tuple[Callable[[Any], None], Any]] = deque()
-        self._inbox_is_due = False
         self._upload_tasks: dict[Request, asyncio.Task[None]] = {}
         self._cache_work: asyncio.Task[None] | None = None
 
     def _open(self, config: SDKConfig) -> None:
         if config.leaves_machine_unencrypted:
             _warn_unencrypted(config.api)
-        self._lease: LoopLease = choose_loop(config.loop)
-        self._clock = self._given_clock or LoopClock(self._lease.loop)
         self._cache = config.cache or self._default_cache
         self._machine = _machine(config)
-        self._connection = Connection(
-            self._machine,
-            self._connect or _connect(config, self._machine),
-            loop=self._lease.loop,
-            clock=self._clock,
-            policy=config.reconnect,
-            on_events=self._on_events,
-            on_state=self._set_state,
-            on_failed=self._on_failed,
-        )
         self._uploader = Uploader(
             lambda request: self._submit((request, (), ())), self._withdraw, config.file_chunk_size
         )
-        self._handlers: dict[type[Any], Callable[[Any], None]] = {
-            CallReplied: self._on_replied,
-            CallFailed: self._on_call_failed,
-            MessageReceived: self._on_message,
-            WatchEnded: self._on_watch_ended,
-            PhaseChanged: self._on_phase,
-            SessionChanged: self._on_session,
-            ConnectionGivenUp: lambda event: self._connection.drop(event.error),
-            ServerRefused: self._on_refused,
-            FrameRejected: lambda event: _log.warning("dropped: %s", event.error),
-            HeartbeatAnswered: lambda event: None,
-            RequestWritten: lambda event: _wire_log.debug("→ %s", shown_request(event.request)),
-        }
-        if self._lease.is_own:
-            self._dispatcher.run_on_thread("rxsdk delivery")
-        else:
-            self._dispatcher.run_on_loop(self._lease.loop)
-        self._is_open = self._was_open = True
+        self._life.open(
+            self._machine,
+            self._connect or _connect(config, self._machine),
+            handlers={
+                CallReplied: self._on_replied,
+                CallFailed: self._on_call_failed,
+                MessageReceived: lambda event: self._show(event.res),
+                WatchEnded: self._on_watch_ended,
+                PhaseChanged: self._on_phase,
+                SessionChanged: self._on_session,
+                ConnectionGivenUp: lambda event: self._life.connection.drop(event.error),
+                ServerRefused: self._on_refused,
+                FrameRejected: lambda event: _log.warning("dropped: %s", event.error),
+                HeartbeatAnswered: lambda event: None,
+                RequestWritten: lambda event: _wire_log.debug("→ %s", shown_request(event.request)),
+            },
+            before_end=self._before_end,
+            loop=config.loop,
+            policy=config.reconnect,
+            clock=self._given_clock,
+        )
         _open_services.add(self)
-        self._on_loop(lambda _: self._connection.start(), None)
 
-    def _on_loop(self, job: Callable[[Any], None], argument: Any) -> None:
-        """Run ``job(argument)`` on the connection's loop: now if this is its thread, else soon and in order."""
-        if running_loop() is self._lease.loop:
-            job(argument)
-            return
-        self._inbox.append((job, argument))
-        if not self._inbox_is_due:
-            self._inbox_is_due = True
-            self._lease.loop.call_soon_threadsafe(self._empty_inbox)
-
-    def _empty_inbox(self) -> None:
-        self._inbox_is_due = False
-        while self._inbox:
-            job, argument = self._inbox.popleft()
-            job(argument)
-
-    def _start_closing(self, _: None) -> None:
-        self._set_state(ConnectionState("closing"))
-        self._end_task = self._lease.loop.create_task(self._end(None), name="rxsdk close")
-
-    def _on_failed(self, error: RxSdkError) -> None:
-        """Connecting can never succeed: everything ends with ``error``."""
-        if self._is_open:
-            self._is_open = False
-            self._why_closed = str(error)
-            _log.error("%s", error)
-            self._end_task = self._lease.loop.create_task(self._end(error), name="rxsdk end")
-
-    async def _end(self, error: RxSdkError | None) -> None:
-        for task in list(self._upload_tasks.values()):
+    async def _before_end(self) -> None:
+        """The machine has ended every call; what is left are uploads that were not calls yet, and the cache."""
+        uploads = list(self._upload_tasks.items())
+        for request, task in uploads:
+            self._fail(request, CallNotSent(request.endpoint, self._life.why_closed))
             task.cancel()
-        if error is None:
-            self._connection.flush_now()
-            self._machine.close()
-        else:
-            self._machine.fail(error)
-        await self._connection.close()
-        if self._cache_work is not None:
-            await asyncio.wait([self._cache_work])
-        state = ConnectionState("closed") if error is None else ConnectionState("failed", error)
-        self._set_state(state)
-        for stream in (self._messages, self._inited, self._authed, self._states):
-            if error is None:
-                stream.complete()
-            else:
-                stream.fail(error)
-        _open_services.discard(self)
-        self._dispatcher.close(partial(self._ended, state))
-
-    def _ended(self, state: ConnectionState) -> None:
-        """Everybody has been told: let the loop go, then those who wait for the end."""
-        self._lease.release()
-        if self._closing is not None:
-            self._closing.reply(state, final=True)
-        self._dispatcher.run_if_closed()
-
-    def _join(self) -> None:
-        if self._was_open:
-            self._dispatcher.join()
-            self._lease.join()
-
-    async def _aclose(self) -> None:
-        closing = self.close()
-        await closing
-        if self._was_open and self._lease.is_own:
-            await asyncio.to_thread(self._join)
-
-    def _when_ready(self) -> Stream[bool]:
-        ready: Stream[bool] = self._inited.pipe(ops.first(bool))
-        return ready
-
-    def _not_ready(self, error: BaseException) -> BaseException:
-        if not isinstance(error, TimeoutError):
-            return error
-        config, trouble = self._needed_config(), self._last_trouble.reason
-        why = f": {getattr(trouble, 'reason', trouble)}" if trouble else ""
-        return ConnectFailed(config.api, f"not ready within {config.connect_timeout_s:g} s{why}")
+        waited = [task for _, task in uploads] + ([self._cache_work] if self._cache_work else [])
+        if waited:
+            await asyncio.wait(waited)
 
     # -- inside: what happened, on the loop --------------------------------------------------------------------
-
-    def _on_events(self, events: Sequence[Any]) -> None:
-        handlers = self._handlers
-        for event in events:
-            handlers[type(event)](event)
 
     def _on_replied(self, event: CallReplied) -> None:
         self._show(event.res)
@@ -683,9 +570,6 @@ class ApiService:
         listener, event.request.listener = event.request.listener, None
         listener.complete()
 
-    def _on_message(self, event: MessageReceived) -> None:
-        self._show(event.res)
-
     def _show(self, res: Res[Any]) -> None:
         if self._messages.has_observers:
             self._messages.emit(res)
@@ -697,18 +581,7 @@ class ApiService:
             self._uploader.connection_lost()
         name = _STATE_OF_PHASE.get(event.phase)
         if name is not None:
-            if name == "ready":
-                self._connection.settled()
-            self._set_state(ConnectionState(name))
-
-    def _set_state(self, state: ConnectionState) -> None:
-        was_ready, self._state = self._state.name == "ready", state
-        if state.reason is not None:
-            self._last_trouble = state
-        self._states.emit(state)
-        is_ready = state.name == "ready"
-        if is_ready != was_ready:
-            self._inited.emit(is_ready)
+            self._life.set_state(ConnectionState(name))
 
     def _on_session(self, event: SessionChanged) -> None:
         self._session = event.session
@@ -718,7 +591,7 @@ class ApiService:
     def _on_refused(self, event: ServerRefused) -> None:
         res = event.res
         api = self._needed_config().api
-        self._connection.drop(VerifyRefused(api, status=res.status, code=res.code, msg=res.msg))
+        self._life.connection.drop(VerifyRefused(api, status=res.status, code=res.code, msg=res.msg))
 
     def _remember(self, session: Session | None) -> None:
         """Cache the session, or forget it; one after the other, off the loop."""
@@ -726,7 +599,7 @@ class ApiService:
             self._write_cache(session)
         else:
             before = self._cache_work
-            self._cache_work = self._lease.loop.create_task(self._write_cache_after(before, session))
+            self._cache_work = self._life.lease.loop.create_task(self._write_cache_after(before, session))
 
     async def _write_cache_after(self, before: asyncio.Task[None] | None, session: Session | None) -> None:
         if before is not None:
@@ -743,14 +616,6 @@ class ApiService:
                 self._cache.put(scope, Credentials(session["_id"], session["token"]))
         except CacheError as error:
             report_unhandled(error, "the credential cache")
-
-    def _forked(self) -> None:
-        """In a child process: the threads and the socket are the parent's."""
-        self._is_open = False
-        self._why_closed = "this process was forked from the one that opened the service; open one here"
-        self._prepare()
-        self._state = ConnectionState("closed")
-        self._was_open = False
 
 
 def _typed(endpoint: str, doc_type: Any, res: Res[Any]) -> Res[Any]:
@@ -812,7 +677,7 @@ _open_services: weakref.WeakSet[ApiService] = weakref.WeakSet()
 
 def _after_fork() -> None:
     for service in list(_open_services):
-        service._forked()
+        service._life.abandon("this process was forked from the one that opened the service; open one here")
     _open_services.clear()
     LoopLease.forget_threads()
 

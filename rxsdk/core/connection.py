@@ -110,7 +110,7 @@ class Connection:
         self._link: _Link | None = None
         self._lost: asyncio.Future[TransportError] | None = None
         self._attempt = 0
-        self._connecting = False
+        self._opening: asyncio.Future[Transport] | None = None
         self._closing = False
         self._suspended = False
         self._awake = asyncio.Event()
@@ -147,8 +147,7 @@ class Connection:
         """Disconnect and stay so (the machine sleeps, the app is in the background) until `resume`."""
         if not self._suspended and not self._closing:
             self._suspended = True
-            self._awake.set()
-            self.lost(ConnectionLost("suspended"))
+            self._interrupt(ConnectionLost("suspended"))
 
     def resume(self) -> None:
         """Connect at once, without waiting for a delay to pass."""
@@ -159,24 +158,21 @@ class Connection:
 
     async def close(self) -> None:
         """Write what the machine still has to say, say goodbye and end."""
-        self._closing = True
         self._pump()
-        if self._task is None:
-            return
-        if self._connecting:
-            self._task.cancel()
-        self._awake.set()
-        self.lost(ConnectionLost("closed"))
-        await asyncio.wait([self._task])
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop()
+        if self._task is not None:
+            await asyncio.wait([self._task])
 
     # -- what the transport tells
 
     def frame_received(self, frame: bytes) -> None:
         """One message of the peer."""
-        self._machine.receive(frame, self._clock.now())
-        self.flush()
+        try:
+            self._machine.receive(frame, self._clock.now())
+        except Exception as error:
+            self._broken(error)
+        else:
+            self.flush()
 
     def transport_lost(self, error: TransportError) -> None:
         """The transport ended. What it said last comes first: it may be the better reason."""
@@ -187,54 +183,91 @@ class Connection:
 
     def lost(self, error: TransportError) -> None:
         """Be done with the present transport, because of ``error``."""
-        if self._link is None or self._lost is None:
-            return
-        self._cut_link()
-        if not self._lost.done():
+        if self._lost is not None and not self._lost.done():
+            self._cut_link()
             self._lost.set_result(error)
 
     def _cut_link(self) -> None:
+        """Neither hear nor write another word; whatever is not written yet waits for the next transport."""
+        self._transport = None
         if self._link is not None:
             self._link.connection = None
             self._link = None
+
+    # -- how it ends
+
+    def _stop(self) -> None:
+        self._closing = True
+        self._interrupt(ConnectionLost("closed"))
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _interrupt(self, reason: ConnectionLost) -> None:
+        """Whatever it is doing, connecting, waiting or being connected: let it look what is wanted now."""
+        if self._opening is not None:
+            self._opening.cancel()
+        self._awake.set()
+        self.lost(reason)
+
+    def _broken(self, error: Exception) -> None:
+        """A mistake of ours, in the machine or the service: say so and end, or calls would hang."""
+        _log.error("the connection ended by a mistake of ours", exc_info=error)
+        if not isinstance(error, RxSdkError):
+            bug = LocalProtocolError(f"{type(error).__name__} while connected")
+            bug.__cause__ = error
+            error = bug
+        self._fail(error)
+
+    def _fail(self, error: RxSdkError) -> None:
+        if not self._closing:
+            self._stop()
+            self._on_failed(error)
 
     # -- the life of it
 
     async def _run(self) -> None:
         try:
             while not self._closing:
+                self._awake.clear()
                 if self._suspended:
                     self._on_state(ConnectionState("suspended"))
                     await self._sleep(None)
                 else:
                     await self._connect_and_live()
-        except RxSdkError as error:
-            self._on_failed(error)
+        except ConnectFailed as error:
+            self._fail(error)
         except Exception as error:
-            _log.exception("the connection ended by a mistake of ours")
-            bug = LocalProtocolError(f"{type(error).__name__} while connected")
-            bug.__cause__ = error
-            self._on_failed(bug)
+            self._broken(error)
 
     async def _connect_and_live(self) -> None:
         self._on_state(ConnectionState("connecting", attempt=self._attempt))
-        self._connecting = True
         try:
-            transport = await self._connect()
+            transport = await self._open()
         except TransportError as error:
             reason = error
         else:
-            self._connecting = False
-            if self._suspended or self._closing:
-                await transport.close()
+            if transport is None:
                 return
-            reason = await self._live(transport)
-        finally:
-            self._connecting = False
-        if isinstance(reason, ConnectFailed) and reason.fatal and not self._closing:
+            try:
+                if self._suspended or self._closing:
+                    return
+                reason = await self._live(transport)
+            finally:
+                await transport.close()
+        if isinstance(reason, ConnectFailed) and reason.fatal:
             raise reason
         if not self._suspended and not self._closing:
             await self._wait_before_retry(reason)
+
+    async def _open(self) -> Transport | None:
+        """A new transport, or None when `_interrupt` came first."""
+        self._opening = asyncio.ensure_future(self._connect())
+        try:
+            await asyncio.wait([self._opening])
+        finally:
+            opening, self._opening = self._opening, None
+            opening.cancel()
+        return None if opening.cancelled() else opening.result()
 
     async def _live(self, transport: Transport) -> TransportError:
         """From an open transport to its loss, which is returned."""
@@ -247,12 +280,11 @@ class Connection:
             self.flush()
             reason = await self._lost
         finally:
-            self._transport = self._lost = None
+            self._lost = None
             self._cut_link()
         if not self._closing:
             self._machine.disconnected(self._clock.now(), reason)
             self._pump()
-        await transport.close()
         return reason
 
     async def _wait_before_retry(self, reason: TransportError) -> None:
@@ -263,8 +295,7 @@ class Connection:
         await self._sleep(delay_s)
 
     async def _sleep(self, delay_s: float | None) -> None:
-        """Until the time has passed or `_awake` is set."""
-        self._awake.clear()
+        """Until the time has passed or `_awake` is set, which may have happened since this round began."""
         timer = None
         if delay_s is not None:
             timer = self._clock.call_at(self._clock.now() + delay_s, self._awake.set)
@@ -277,6 +308,13 @@ class Connection:
     def _pump(self) -> None:
         """Write what may be written, hand up what happened, set the timer."""
         self._pump_is_due = False
+        try:
+            self._pump_all()
+            self._set_timer()
+        except Exception as error:
+            self._broken(error)
+
+    def _pump_all(self) -> None:
         machine = self._machine
         while True:
             transport = self._transport
@@ -288,11 +326,10 @@ class Connection:
             if not events:
                 break
             self._on_events(events)
-        self._set_timer()
 
     def _set_timer(self) -> None:
         deadline = self._machine.next_deadline()
-        if deadline is None or (self._timer is not None and self._timer_at <= deadline):
+        if deadline is None or self._closing or (self._timer is not None and self._timer_at <= deadline):
             return  # a timer that rings early only looks again
         if self._timer is not None:
             self._timer.cancel()
@@ -301,5 +338,9 @@ class Connection:
 
     def _ring(self) -> None:
         self._timer = None
-        self._machine.handle_deadline(self._clock.now())
-        self._pump()
+        try:
+            self._machine.handle_deadline(self._clock.now())
+        except Exception as error:
+            self._broken(error)
+        else:
+            self._pump()

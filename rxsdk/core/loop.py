@@ -85,7 +85,8 @@ class LoopLease:
             self._released = True
             self._thread.leases -= 1
             if self._thread.leases == 0:
-                _LoopThread.shared = None
+                if _LoopThread.shared is self._thread:  # else this is a lease from before a fork
+                    _LoopThread.shared = None
                 self._thread.loop.call_soon_threadsafe(self._thread.loop.stop)
 
     def join(self) -> None:

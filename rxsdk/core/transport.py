@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 
@@ -50,7 +50,11 @@ class Transport(Protocol):
     """One open connection."""
 
     subprotocol: str | None
-    writable: bool
+
+    @property
+    def writable(self) -> bool:
+        """Whether what is written now goes out, as far as anybody can tell."""
+        ...
 
     def start(self, receiver: Receiver) -> None:
         """Begin to deliver, what has come already first."""
@@ -130,7 +134,8 @@ def _connect_failed(url: str, error: Exception) -> ConnectFailed:
         # asyncio puts the address into strerror ("Connect call failed …"); the system's own words say why.
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
         return ConnectFailed(url, reason or type(error).__name__)
-    if isinstance(error, (InvalidURI, ImportError)):  # ImportError: a SOCKS proxy without python-socks
+    # UnicodeError: a host that is no name; ImportError: a SOCKS proxy without python-socks
+    if isinstance(error, (InvalidURI, UnicodeError, InvalidProxy, ImportError)):
         return ConnectFailed(url, str(error), fatal=True)
     if isinstance(error, InvalidHandshake):
         return ConnectFailed(url, f"no WebSocket handshake: {error}")
@@ -142,7 +147,6 @@ class _WebSocketTransport(ClientConnection):
 
     def __init__(self, protocol: ClientProtocol, *, is_text: bool, **settings: Any) -> None:
         super().__init__(protocol, **settings)
-        self.writable = True
         self._opcode = Opcode.TEXT if is_text else Opcode.BINARY
         self._send = protocol.send_text if is_text else protocol.send_binary
         self._receiver: Receiver | None = None
@@ -152,6 +156,10 @@ class _WebSocketTransport(ClientConnection):
         self._lost: TransportError | None = None
 
     # -- Transport
+
+    @property
+    def writable(self) -> bool:
+        return self.protocol.state is State.OPEN and not self.paused and not self.transport.is_closing()
 
     def start(self, receiver: Receiver) -> None:
         self._receiver = receiver
@@ -175,8 +183,10 @@ class _WebSocketTransport(ClientConnection):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await asyncio.shield(self.connection_lost_waiter)
         except TimeoutError:
+            pass
+        finally:
             self.transport.abort()
-            await asyncio.shield(self.connection_lost_waiter)
+        await asyncio.shield(self.connection_lost_waiter)
 
     # -- websockets' callbacks
 
@@ -188,7 +198,7 @@ class _WebSocketTransport(ClientConnection):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.protocol.state in (State.CLOSING, State.CLOSED) and self.response is not None:
+        if self.response is not None and (self.protocol.close_rcvd or self.protocol.parser_exc):
             # The peer said goodbye or broke the protocol: it need not close its end before we move on.
             self._end()
             self.transport.close()
@@ -197,13 +207,8 @@ class _WebSocketTransport(ClientConnection):
         super().connection_lost(exc)
         self._end()
 
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self.writable = False
-
     def resume_writing(self) -> None:
         super().resume_writing()
-        self.writable = True
         if self._receiver is not None:
             self._receiver.transport_writable()
 
@@ -282,12 +287,15 @@ class _MemoryTransport:
         self._server = server
         self._receiver: Receiver | None = None
         self._early: list[bytes] = []
+        self._lost: TransportError | None = None
 
     def start(self, receiver: Receiver) -> None:
         self._receiver = receiver
         for frame in self._early:
             receiver.frame_received(frame)
         self._early.clear()
+        if self._lost is not None:
+            receiver.transport_lost(self._lost)
 
     def write(self, frames: Sequence[bytes]) -> None:
         for frame in frames:
@@ -305,6 +313,8 @@ class _MemoryTransport:
             self._receiver.frame_received(frame)
 
     def end(self, error: TransportError) -> None:
+        self._lost = error
+        self.writable = False
         if self._receiver is not None:
             self._receiver.transport_lost(error)
 

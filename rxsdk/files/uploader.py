@@ -14,7 +14,15 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
-from rxsdk.errors import CallCancelled, CallError, CallNotSent, RemoteProtocolError, RxSdkError, UploadError
+from rxsdk.errors import (
+    CallCancelled,
+    CallError,
+    CallNotSent,
+    CallOutcomeUnknown,
+    RemoteProtocolError,
+    RxSdkError,
+    UploadError,
+)
 from rxsdk.files.sources import Upload
 from rxsdk.protocols.limp.request import Progress, Request
 from rxsdk.protocols.limp.uploads import UPLOAD_ENDPOINT, chunk_count, chunk_doc
@@ -138,12 +146,13 @@ class Uploader:
                     connection = await self._send_file(call, upload, connection, touched)
                 call.idempotent = False  # repeated on another connection, it would find no files
                 await self._send(call, connection)
-            except BaseException as error:
-                if connection in (None, self.connection):
+            except (Exception, asyncio.CancelledError) as error:
+                is_lost = isinstance(error, CallOutcomeUnknown) or connection not in (None, self.connection)
+                if is_lost and isinstance(error, CallError):
+                    raise _lost(call.endpoint) from error
+                if not is_lost:
                     for upload in touched:
                         self._left_behind[upload.attr].add(upload.index)
-                elif isinstance(error, CallError):
-                    raise _lost(call.endpoint) from error
                 raise
             for upload in uploads:
                 self._left_behind[upload.attr].discard(upload.index)

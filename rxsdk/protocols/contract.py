@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from rxsdk.errors import RxSdkError
+
 __all__ = ["Machine"]
 
 
@@ -53,4 +55,12 @@ class Machine(Protocol):
 
     def handle_deadline(self, now: float) -> None:
         """Let pass what has run out by ``now``. Early calls do no harm."""
+        ...
+
+    def close(self) -> None:
+        """End everything because the application is done; what there is to say to the peer may still be sent."""
+        ...
+
+    def fail(self, error: RxSdkError) -> None:
+        """End everything because of ``error``; nothing is sent any more."""
         ...

@@ -101,6 +101,13 @@ class Dispatcher:
         """Run what has been posted, then ``then`` (on the delivering thread), and end."""
         self.post(self._end, then)
 
+    def abandon(self) -> None:
+        """Nobody runs jobs any more: what is posted from now on runs at once."""
+        self.lock = threading.Lock()
+        self._jobs.clear()
+        self._closed = True
+        self._thread = None
+
     def join(self) -> None:
         """After `close`: wait until the thread has ended, if there is one and it is not this one."""
         if self._thread is not None and self._thread is not threading.current_thread():

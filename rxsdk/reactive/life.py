@@ -1,0 +1,253 @@
+"""`Life`: one life of a service, from opening to closing, whatever wire it speaks.
+
+Floor 2. It holds what every service has: the loop it runs on, the dispatcher that calls its observers, the connection
+and its state, and the order in which all that ends. The service brings the machine and says what its events mean.
+
+Invariants: the machine and the connection are touched on their loop only; what comes from another thread goes through
+`on_loop`. A life ends once, by `close` or by `fail`, and then everybody has been told before anything is let go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from reactivex import operators as ops
+
+from rxsdk.core.clock import Clock, LoopClock
+from rxsdk.core.connection import Connection, ConnectionState
+from rxsdk.core.loop import LoopChoice, LoopLease, choose_loop, running_loop
+from rxsdk.core.reconnect import ReconnectPolicy
+from rxsdk.core.transport import Connect
+from rxsdk.errors import ConnectFailed, RxSdkError
+from rxsdk.protocols.contract import Machine
+from rxsdk.reactive.call import Call
+from rxsdk.reactive.delivery import Dispatcher
+from rxsdk.reactive.streams import Multicast, Stream
+
+__all__ = ["Life"]
+
+T = TypeVar("T")
+_log = logging.getLogger("rxsdk")
+
+
+class Closing(Call[ConnectionState]):
+    """What ``close()`` returns: settles with the last state when all has ended; ``result`` joins the threads too."""
+
+    def __init__(self, dispatcher: Dispatcher, join_threads: Callable[[], None]) -> None:
+        super().__init__("close", dispatcher, lambda _call, _asked: None)
+        self._join_threads = join_threads
+
+    def result(self, timeout_s: float | None = None) -> ConnectionState:
+        """See `Call.result`."""
+        state = super().result(timeout_s)
+        self._join_threads()
+        return state
+
+
+class Life:
+    """Made before the service is opened, so that its streams can be subscribed to; used once."""
+
+    lease: LoopLease
+    clock: Clock
+    connection: Connection
+
+    def __init__(self) -> None:
+        self.dispatcher = Dispatcher()
+        self.state = ConnectionState("idle")
+        self.is_open = False
+        self.is_used = False
+        self.why_closed = "init() has not been called"
+        self._trouble: Exception | None = None
+        self._streams: list[Multicast[Any]] = []
+        self.states: Multicast[ConnectionState] = self.stream(keep_latest=True, initial=self.state)
+        self.readiness: Multicast[bool] = self.stream(keep_latest=True, initial=False)
+        self._closing: Closing | None = None
+        self._inbox: deque[tuple[Callable[[Any], None], Any]] = deque()
+        self._inbox_is_due = False
+        self._ending: asyncio.Task[None] | None = None
+
+    def stream(self, **settings: Any) -> Multicast[Any]:
+        """A stream that ends when this life does."""
+        made: Multicast[Any] = Multicast(self.dispatcher, **settings)
+        self._streams.append(made)
+        return made
+
+    # -- opening
+
+    def open(
+        self,
+        machine: Machine,
+        connect: Connect,
+        *,
+        handlers: Mapping[type[Any], Callable[[Any], None]],
+        before_end: Callable[[], Awaitable[None]],
+        loop: LoopChoice,
+        policy: ReconnectPolicy,
+        clock: Clock | None,
+    ) -> None:
+        """Begin to connect.
+
+        Args:
+            handlers: what to do with each type of event of the machine; called on the loop.
+            before_end: awaited on the loop when everything has ended but the loop still runs.
+        """
+        self._machine = machine
+        self._handlers = handlers
+        self._before_end = before_end
+        self.lease = choose_loop(loop)
+        self.clock = clock or LoopClock(self.lease.loop)
+        self.connection = Connection(
+            machine,
+            connect,
+            loop=self.lease.loop,
+            clock=self.clock,
+            policy=policy,
+            on_events=self._handle,
+            on_state=self.set_state,
+            on_failed=self.fail,
+        )
+        if self.lease.is_own:
+            self.dispatcher.run_on_thread("rxsdk delivery")
+        else:
+            self.dispatcher.run_on_loop(self.lease.loop)
+        self.is_open = self.is_used = True
+        self.on_loop(lambda _: self.connection.start(), None)
+
+    def wait_ready(self, timeout_s: float, api: str) -> None:
+        """Block until ready; see `when_ready` for what is raised."""
+        try:
+            self._ready().result(timeout_s)
+        except TimeoutError:
+            raise self._not_ready(timeout_s, api) from self._trouble
+
+    async def when_ready(self, timeout_s: float, api: str) -> None:
+        """Wait until ready.
+
+        Raises:
+            ConnectFailed: not ready in time (the cause says what went wrong last), or never.
+        """
+        try:
+            await asyncio.wait_for(self._ready(), timeout_s)
+        except TimeoutError:
+            raise self._not_ready(timeout_s, api) from self._trouble
+
+    def _ready(self) -> Stream[bool]:
+        ready: Stream[bool] = self.readiness.pipe(ops.first(bool))
+        return ready
+
+    def _not_ready(self, timeout_s: float, api: str) -> ConnectFailed:
+        why = f": {getattr(self._trouble, 'reason', self._trouble)}" if self._trouble else ""
+        return ConnectFailed(api, f"not ready within {timeout_s:g} s{why}")
+
+    # -- living
+
+    def on_loop(self, job: Callable[[T], None], argument: T) -> None:
+        """Run ``job(argument)`` on the connection's loop: now if this is its thread, else soon and in order."""
+        if running_loop() is self.lease.loop:
+            job(argument)
+            return
+        self._inbox.append((job, argument))
+        if not self._inbox_is_due:
+            self._inbox_is_due = True
+            self.lease.loop.call_soon_threadsafe(self._empty_inbox)
+
+    def _empty_inbox(self) -> None:
+        self._inbox_is_due = False
+        while self._inbox:
+            job, argument = self._inbox.popleft()
+            job(argument)
+
+    def _handle(self, events: Sequence[Any]) -> None:
+        handlers = self._handlers
+        for event in events:
+            handlers[type(event)](event)
+
+    def set_state(self, state: ConnectionState) -> None:
+        """Move to ``state`` and tell everybody."""
+        was_ready, is_ready = self.state.name == "ready", state.name == "ready"
+        self.state = state
+        if state.reason is not None:
+            self._trouble = state.reason
+        self.states.emit(state)
+        if is_ready:
+            self.connection.settled()
+        if is_ready != was_ready:
+            self.readiness.emit(is_ready)
+
+    # -- ending
+
+    def close(self) -> Closing:
+        """End in good order; it has begun when this returns. Again, it returns the same."""
+        if self._closing is not None:
+            return self._closing
+        self._closing = closing = Closing(self.dispatcher, self._join_threads)
+        if self.is_open and not self.lease.loop.is_closed():
+            self.is_open = False
+            self.why_closed = "the service is closed"
+            self.on_loop(self._begin_to_end, None)
+        elif self._ending is None:  # never opened, ended already, or its loop is gone
+            self.abandon("the service is closed")
+            closing.reply(self.state, final=True)
+        return closing
+
+    def fail(self, error: RxSdkError) -> None:
+        """End everything with ``error``; on the loop."""
+        if self.is_open:
+            _log.error("%s", error)
+            self.why_closed = str(error)
+            self._begin_to_end(error)
+            self.is_open = False
+
+    def _begin_to_end(self, error: RxSdkError | None) -> None:
+        if error is None:
+            self.set_state(ConnectionState("closing"))
+        self._ending = self.lease.loop.create_task(self._end(error), name="rxsdk end")
+
+    async def _end(self, error: RxSdkError | None) -> None:
+        if error is None:
+            self.connection.flush_now()
+            self._machine.close()
+        else:
+            self._machine.fail(error)
+        await self.connection.close()
+        await self._before_end()
+        state = ConnectionState("closed") if error is None else ConnectionState("failed", error)
+        self.set_state(state)
+        for stream in self._streams:
+            if error is None:
+                stream.complete()
+            else:
+                stream.fail(error)
+        self.dispatcher.close(partial(self._ended, state))
+
+    def _ended(self, state: ConnectionState) -> None:
+        """Everybody has been told: let the loop go, then those who wait for the end."""
+        self.lease.release()
+        self._ending = None
+        if self._closing is not None:
+            self._closing.reply(state, final=True)
+
+    def _join_threads(self) -> None:
+        if self.is_used:
+            self.dispatcher.join()
+            self.lease.release()
+            self.lease.join()
+
+    async def aclose(self) -> None:
+        """Close, and wait until nothing of it runs any more."""
+        await self.close()
+        if self.is_used and self.lease.is_own:
+            await asyncio.to_thread(self._join_threads)
+
+    def abandon(self, why: str) -> None:
+        """End without a loop to end on: in a forked child, or when the caller's loop was closed first."""
+        self.dispatcher.abandon()
+        if self.state.name != "failed":
+            self.state = ConnectionState("closed")
+        self.is_open = False
+        self.why_closed = why

@@ -1,0 +1,222 @@
+"""Reconnecting in its plain form: with jitter, verified, re-authenticated, watches made anew; and closing."""
+
+from __future__ import annotations
+
+import os
+import queue
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rxsdk import ApiService, CallNotSent, CallOutcomeUnknown, FileCache, HeartbeatTimeout, MemoryCache, ReconnectPolicy
+from rxsdk.emulator import Emulator
+from tests.conftest import wait_until
+from tests.staff import album_doc
+
+FAST = ReconnectPolicy(base_s=0.01, cap_s=0.05)
+
+
+def test_the_session_and_the_watches_survive(emulator: Emulator) -> None:
+    with ApiService(emulator.config(reconnect=FAST)) as api:
+        sessions: list[Any] = []
+        api.auth("email", emulator.admin_email, emulator.admin_password).result()
+        api.authed_stream.subscribe(sessions.append)
+        changes: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        watch = api.call("album/watch")
+        watch.subscribe(changes.put)
+        first = watch.result()
+        assert changes.get(timeout=5) == first
+        for rank in range(5):
+            emulator.drop_connections()
+            wait_until(lambda: not api.inited)
+            # A call that waits for the new connection goes out after the watches were made anew.
+            created = api.call("album/create", doc=album_doc(rank=rank), await_auth=True)
+            assert created.result().status == 200
+            change = changes.get(timeout=5)
+            assert (change.args.oper, change.docs[0]["rank"]) == ("create", rank)
+            assert change.args.watch == first.args.watch
+        assert emulator.watches == 1
+        assert len({session["_id"] for session in sessions}) == 1
+
+
+def test_states_and_inited_tell_the_story(emulator: Emulator) -> None:
+    api = ApiService(emulator.config(reconnect=FAST))
+    names: list[str] = []
+    inited: list[bool] = []
+    api.state_stream.subscribe(lambda state: names.append(state.name))
+    api.inited_stream.subscribe(inited.append)
+    api.init()
+    wait_until(lambda: api.inited)
+    api.auth("email", emulator.admin_email, emulator.admin_password).result()
+    emulator.drop_connections()
+    wait_until(lambda: names.count("ready") == 2)
+    api.suspend()
+    wait_until(lambda: names[-1] == "suspended")
+    waiting = api.call("staff/read")
+    api.resume()
+    assert waiting.result().status == 200
+    api.close().result()
+    once = ["connecting", "verifying", "ready"]
+    again = ["connecting", "verifying", "authenticating", "ready"]
+    assert names == ["idle", *once, "reconnecting", *again, "suspended", *again, "closing", "closed"]
+    assert inited == [False, True, False, True, False, True, False]
+
+
+def test_a_call_that_may_be_repeated_is_and_another_is_not(emulator: Emulator) -> None:
+    with ApiService(emulator.config(reconnect=FAST)) as api:
+        api.auth("email", emulator.admin_email, emulator.admin_password).result()
+        for endpoint in ("staff/read", "album/create"):
+            emulator.silence(endpoint, times=1, execute=True)
+        read, create = api.call("staff/read"), api.call("album/create", doc=album_doc())
+        emulator.wait_until(lambda e: e.executed["album/create"] == e.executed["staff/read"] == 1)
+        emulator.drop_connections()
+        assert read.result().status == 200
+        with pytest.raises(CallOutcomeUnknown):
+            create.result()
+        assert (emulator.executed["staff/read"], emulator.executed["album/create"]) == (2, 1)
+
+
+def test_a_refused_reauth_signs_out(emulator: Emulator) -> None:
+    cache = MemoryCache()
+    with ApiService(emulator.config(reconnect=FAST, cache=cache)) as api:
+        api.auth("email", emulator.admin_email, emulator.admin_password).result()
+        sessions: list[Any] = []
+        api.authed_stream.subscribe(sessions.append)
+        emulator.expire_sessions()
+        emulator.drop_connections()
+        wait_until(lambda: sessions[1:] == [None])
+        assert api.call("staff/read").result().status == 200, "anonymously"
+        assert not api.authed
+    with ApiService(emulator.config(cache=cache)) as api, pytest.raises(Exception, match="No credentials cached"):
+        api.check_auth()
+
+
+def test_a_cached_session_signs_in_after_a_restart_of_the_app(emulator: Emulator, tmp_path: Path) -> None:
+    config = emulator.config(cache=FileCache(tmp_path / "credentials.json"))
+    with ApiService(config) as api:
+        api.auth("email", emulator.admin_email, emulator.admin_password).result()
+        assert api.session is not None
+        sid = api.session["_id"]
+    with ApiService(config) as api:
+        assert api.check_auth().result().args.session["_id"] == sid
+        assert api.authed
+        api.signout().result()
+    with ApiService(config) as api, pytest.raises(Exception, match="No credentials cached"):
+        api.check_auth()
+
+
+def test_a_server_that_no_longer_answers_is_noticed(emulator: Emulator) -> None:
+    config = emulator.config(reconnect=FAST, heartbeat_interval_s=0.05, heartbeat_timeout_s=0.1)
+    with ApiService(config) as api:
+        emulator.silence("heart/beat", times=1)
+        wait_until(lambda: isinstance(api._life._trouble, HeartbeatTimeout))
+        assert api.call("staff/read").result().status == 200
+
+
+def test_unwritten_calls_wait_through_a_reconnect_in_order(emulator: Emulator) -> None:
+    with ApiService(emulator.config(reconnect=FAST)) as api:
+        api.suspend()
+        wait_until(lambda: api.state.name == "suspended")
+        calls = [api.call("album/read", query=[{"rank": rank}]) for rank in range(50)]
+        with pytest.raises(CallNotSent, match="no connection within"):
+            api.call("staff/read", queue_timeout_s=0.05).result()
+        api.resume()
+        assert {call.result().status for call in calls} == {200}
+        ranks = [
+            got.payload["query"][0]["rank"] for got in emulator.received if got.payload["endpoint"] == "album/read"
+        ]
+        assert ranks == list(range(50))
+
+
+def test_an_upload_that_loses_its_connection_ends_and_the_next_is_right(emulator: Emulator) -> None:
+    from rxsdk import File
+
+    with ApiService(emulator.config(reconnect=FAST, file_chunk_size=10)) as api:
+        api.auth("email", emulator.admin_email, emulator.admin_password).result()
+        emulator.silence("file/upload", times=1, execute=True)
+        cut = api.call("album/create", doc=album_doc(cover=File(b"x" * 35, name="x.png")))
+        emulator.wait_until(lambda e: e.executed["file/upload"] == 1)
+        emulator.drop_connections()
+        with pytest.raises(CallNotSent, match="connection was lost while its files went up"):
+            cut.result()
+        good = api.call("album/create", doc=album_doc(cover=File(b"y" * 25, name="y.png"))).result()
+        albums = api.call("album/read").result().docs
+        assert [(doc["_id"], doc["cover"]["size"]) for doc in albums] == [(good.docs[0]["_id"], 25)]
+
+
+def test_what_an_aborted_upload_left_behind_poisons_nothing(emulator: Emulator) -> None:
+    from rxsdk import CallCancelled, File
+
+    with ApiService(emulator.config(reconnect=FAST, file_chunk_size=10)) as api:
+        api.auth("email", emulator.admin_email, emulator.admin_password).result()
+        two = [File(b"a" * 5, name="a.png"), File(b"b" * 25, name="b.png")]
+        emulator.delay("file/upload", 0.01)
+        cut = api.call("album/create", doc=album_doc(photos=two))
+        emulator.wait_until(lambda e: e.executed["file/upload"] == 2)
+        cut.cancel()
+        with pytest.raises(CallCancelled):
+            cut.result()
+        for photos in ([], [File(b"c", name="c.png")]):
+            with pytest.raises(CallNotSent, match="'photos' broke off on this connection"):
+                api.call("album/create", doc=album_doc(photos=photos)).result()
+        api.suspend()
+        api.resume()
+        api.call("album/create", doc=album_doc(photos=[File(b"c", name="c.png")])).result()
+        assert [[photo["name"] for photo in doc["photos"]] for doc in api.call("album/read").result().docs] == [
+            ["c.png"]
+        ]
+
+
+def test_leaving_a_watch_deletes_it_on_the_server(api: ApiService, emulator: Emulator) -> None:
+    watch = api.call("staff/watch")
+    subscriptions = [watch.subscribe() for _ in range(2)]
+    watch.result()
+    assert emulator.watches == 1
+    subscriptions[0].dispose()
+    assert api.call("staff/read").result().status == 200
+    assert emulator.watches == 1, "somebody still listens"
+    subscriptions[1].dispose()
+    wait_until(lambda: emulator.watches == 0)
+    early = api.call("staff/watch")
+    early.subscribe().dispose()
+    early.result()
+    wait_until(lambda: emulator.watches == 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_after_a_fork_the_childs_service_says_so(api: ApiService) -> None:
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            api.call("staff/read").result()
+        except CallNotSent as error:
+            os.write(writer, str(error).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert b"this process was forked" in os.read(reader, 1_000)
+    os.close(reader)
+    os.close(writer)
+    assert api.call("staff/read").result().status == 200
+
+
+def test_a_service_can_be_opened_again(config: Any, emulator: Emulator, no_thread_left: None) -> None:
+    api = ApiService(config)
+    for _ in range(3):
+        with api:
+            assert api.call("staff/read").result().status == 200
+        assert not api.inited
+    assert emulator.connections == 0
+
+
+def test_many_services_share_one_loop_thread(config: Any, no_thread_left: None) -> None:
+    import threading
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        services = [stack.enter_context(ApiService(config)) for _ in range(20)]
+        assert {call.result().status for call in [api.call("staff/read") for api in services]} == {200}
+        assert sum(thread.name == "rxsdk loop" for thread in threading.enumerate()) == 1
