@@ -511,6 +511,8 @@ class ApiService:
     def _open(self, config: SDKConfig) -> None:
         if config.leaves_machine_unencrypted:
             _warn_unencrypted(config.api)
+        if config.debug:
+            _show_wire()
         self._cache = config.cache or self._default_cache
         self._machine = _machine(config)
         self._uploader = Uploader(
@@ -658,6 +660,13 @@ def _connect(config: SDKConfig, machine: LimpMachine) -> Connect:
         origin=config.origin,
         user_agent=config.user_agent,
     )
+
+
+def _show_wire() -> None:
+    """The trace was asked for, so it is shown even where the application has not set up logging."""
+    _wire_log.setLevel(logging.DEBUG)
+    if not _wire_log.hasHandlers():
+        _wire_log.addHandler(logging.StreamHandler())
 
 
 _warned_of: set[str] = set()

@@ -10,9 +10,11 @@ Invariants: nothing reaches the receiver before `start`; `transport_lost` comes 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -28,6 +30,9 @@ __all__ = ["Connect", "MemoryServer", "Receiver", "Transport", "memory_pair", "w
 
 _CLOSE_TIMEOUT_S = 1.0
 _WRITE_HIGH_WATER = 1024 * 1024
+
+_log = logging.getLogger("rxsdk.transport")
+_log.setLevel(logging.INFO)  # at DEBUG websockets would log the frames, signed payloads and all
 
 
 class Receiver(Protocol):
@@ -111,6 +116,7 @@ def websocket_connect(
                 close_timeout=_CLOSE_TIMEOUT_S,
                 max_size=max_message_bytes,
                 write_limit=_WRITE_HIGH_WATER,
+                logger=_log,
                 create_connection=make,  # type: ignore[arg-type]
                 **options,
             )
@@ -180,12 +186,11 @@ class _WebSocketTransport(ClientConnection):
             self.protocol.send_close(code, reason)
             self.send_data()
         try:
-            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-                await asyncio.shield(self.connection_lost_waiter)
-        except TimeoutError:
-            pass
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                    await asyncio.shield(self.connection_lost_waiter)
         finally:
-            self.transport.abort()
+            self.transport.abort()  # also when this task is cancelled meanwhile
         await asyncio.shield(self.connection_lost_waiter)
 
     # -- websockets' callbacks

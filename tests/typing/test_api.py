@@ -1,0 +1,62 @@
+"""Typed use of the public API, held by ``mypy --strict`` (it is never run)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, assert_type
+
+if TYPE_CHECKING:
+    from reactivex import Observable
+    from reactivex import operators as ops
+
+    from rxsdk import ApiService, Call, ConnectionState, Doc, File, Res, SDKConfig, Session, Stream
+
+    @dataclass
+    class Staff:
+        """A caller's own type."""
+
+        name: str
+
+    def open_one() -> None:
+        """Opening."""
+        config = SDKConfig("wss://example.test/ws", "token", ["email"], auth_hash_level="6.1", loop="own")
+        with ApiService(config) as api:
+            assert_type(api, ApiService)
+        assert_type(ApiService(config).init(), Stream[Res[Doc]])
+
+    def calls(api: ApiService, photo: Path) -> None:
+        """Calls and what comes of them."""
+        call = api.call("staff/read", query=[{"$limit": 5}, [{"name": "x"}, {"name": "y"}]], timeout_s=None)
+        assert_type(call, Call[Res[Doc]])
+        assert_type(call.result(), Res[Doc])
+        assert_type(call.result().docs, list[Doc])
+        typed = api.call("staff/read", doc_type=Staff)
+        assert_type(typed, Call[Res[Staff]])
+        assert_type(typed.result().docs[0].name, str)
+        api.call("staff/create", doc={"photo": [photo, File(b"x", name="x.png")], "rank": 1})
+        assert_type(api.auth("email", "a@b.c", "secret"), Call[Res[Doc]])
+        assert_type(api.close(), Call[ConnectionState])
+
+    async def awaiting(api: ApiService) -> None:
+        """await and async for."""
+        assert_type(await api.call("staff/read"), Res[Doc])
+        assert_type(await api.call("staff/read", doc_type=Staff), Res[Staff])
+        async for res in api.call("staff/watch"):
+            assert_type(res, Res[Doc])
+
+    def piping(api: ApiService) -> None:
+        """Operators."""
+        names: Observable[str] = api.call("staff/read", doc_type=Staff).map(lambda res: res.docs[0].name)
+        piped: Stream[list[int]] = api.call("staff/read").pipe(ops.map(lambda res: res.status), ops.to_list())
+        assert_type(piped.result(), list[int])
+        names.subscribe(print)
+
+    def state(api: ApiService) -> None:
+        """State and streams."""
+        assert_type(api.inited_stream, Stream[bool])
+        assert_type(api.authed_stream, Stream[Session | None])
+        assert_type(api.session, Session | None)
+        assert_type(api.state, ConnectionState)
+        anything: Any = api.call("staff/read").result().args.whatever
+        print(anything)
