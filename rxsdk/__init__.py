@@ -5,8 +5,8 @@ Start with `ApiService` and `SDKConfig`; `rxsdk.errors` has the tree of everythi
 
 from rxsdk.cache import CredentialCache, Credentials, FileCache, KeyringCache, MemoryCache
 from rxsdk.config import SDKConfig
-from rxsdk.core.connection import ConnectionState
 from rxsdk.core.reconnect import ReconnectPolicy
+from rxsdk.core.state import ConnectionState
 from rxsdk.errors import (
     AuthError,
     CacheError,

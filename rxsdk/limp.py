@@ -28,8 +28,9 @@ import msgspec
 from rxsdk.cache import Credentials, MemoryCache, scope_of
 from rxsdk.config import SDKConfig
 from rxsdk.core.clock import Clock
-from rxsdk.core.connection import Connection, ConnectionState, StateName
+from rxsdk.core.connection import Connection
 from rxsdk.core.loop import LoopLease, check_may_block
+from rxsdk.core.state import ConnectionState, StateName
 from rxsdk.core.transport import Connect, websocket_connect
 from rxsdk.errors import (
     CacheError,

@@ -16,45 +16,18 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
-
-import msgspec
+from typing import Any
 
 from rxsdk.core.clock import Clock, Timer
 from rxsdk.core.reconnect import ReconnectPolicy
+from rxsdk.core.state import ConnectionState
 from rxsdk.core.transport import Connect, Transport
 from rxsdk.errors import ConnectFailed, ConnectionLost, LocalProtocolError, RxSdkError, TransportError
 from rxsdk.protocols.contract import Machine
 
-__all__ = ["Connection", "ConnectionState", "StateName"]
+__all__ = ["Connection"]
 
 _log = logging.getLogger("rxsdk.connection")
-
-StateName = Literal[
-    "idle",
-    "connecting",
-    "verifying",
-    "authenticating",
-    "ready",
-    "reconnecting",
-    "suspended",
-    "closing",
-    "closed",
-    "failed",
-]
-
-
-class ConnectionState(msgspec.Struct, frozen=True):
-    """Where a service is.
-
-    ``reason`` is why it is not ready, when something went wrong; ``attempt`` counts the tries since the connection
-    last stood (0 on the first); ``retry_at`` is when the next try comes, in seconds since 1970.
-    """
-
-    name: StateName
-    reason: Exception | None = None
-    attempt: int = 0
-    retry_at: float | None = None
 
 
 class _Link:

@@ -19,9 +19,10 @@ from typing import Any, TypeVar
 from reactivex import operators as ops
 
 from rxsdk.core.clock import Clock, LoopClock
-from rxsdk.core.connection import Connection, ConnectionState
+from rxsdk.core.connection import Connection
 from rxsdk.core.loop import LoopChoice, LoopLease, choose_loop, running_loop
 from rxsdk.core.reconnect import ReconnectPolicy
+from rxsdk.core.state import ConnectionState, check_transition
 from rxsdk.core.transport import Connect
 from rxsdk.errors import ConnectFailed, RxSdkError
 from rxsdk.protocols.contract import Machine
@@ -169,6 +170,7 @@ class Life:
 
     def set_state(self, state: ConnectionState) -> None:
         """Move to ``state`` and tell everybody."""
+        check_transition(self.state.name, state.name)
         was_ready, is_ready = self.state.name == "ready", state.name == "ready"
         self.state = state
         if state.reason is not None:

@@ -158,7 +158,7 @@ def test_what_an_aborted_upload_left_behind_poisons_nothing(emulator: Emulator) 
         with pytest.raises(CallCancelled):
             cut.result()
         for photos in ([], [File(b"c", name="c.png")]):
-            with pytest.raises(CallNotSent, match="'photos' broke off on this connection"):
+            with pytest.raises(CallNotSent, match="'photos' is under way or broke off"):
                 api.call("album/create", doc=album_doc(photos=photos)).result()
         api.suspend()
         api.resume()
