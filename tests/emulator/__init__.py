@@ -1,0 +1,1 @@
+"""Tests of rxsdk.emulator: `wire` is the client they use, `replay` plays the recording."""
