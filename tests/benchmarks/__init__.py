@@ -1,0 +1,12 @@
+"""Benchmarks: what a unit of work costs with rxsdk, beside a floor without any framework, in the same run.
+
+``python -m tests.benchmarks`` prints the table, ``--json`` the same as data, ``--quick`` in a few seconds.
+
+- `server`: a LIMP server that does next to nothing, in another process and pinned to another core.
+- `floor`: the client one would write by hand on the `websockets` library, `msgspec` and an HMAC, for one purpose only.
+- `rows`: the work, done once by rxsdk and once by the floor.
+- `measure`: CPU time, paired repetitions, medians; the table.
+
+Cost is the CPU time of the whole client process (user and system, all threads) per unit, so a busy machine disturbs
+it little; what disturbs it still is shared by the two sides, which take turns. Read the ratios, not the times.
+"""

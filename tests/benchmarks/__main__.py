@@ -1,0 +1,54 @@
+"""``python -m tests.benchmarks``: run the rows and print them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from tests.benchmarks.measure import Result, measured, table
+from tests.benchmarks.rows import ROWS, Row, server_process
+
+REPETITIONS = 5
+
+
+def run(rows: Sequence[Row], *, repetitions: int, quick: bool) -> list[Result]:
+    """Measure one row after the other; progress goes to a terminal's standard error."""
+    results = []
+    with server_process() as url:
+        for row in rows:
+            if sys.stderr.isatty():
+                print(f"\r\x1b[K{row.name} …", end="", file=sys.stderr, flush=True)
+            with row.work(url) as (ours, floor):
+                units = row.quick_units if quick else row.units
+                results.append(measured(row.name, ours, floor, units=units, repetitions=repetitions, target=row.target))
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    return results
+
+
+def main() -> int:
+    """Exits 0 when every row was measured, whether or not it met its target; 2 when no row has the name."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks", description="CPU time a unit: rxsdk beside a floor without any framework."
+    )
+    parser.add_argument("--json", action="store_true", help="print the rows as a JSON list")
+    parser.add_argument("--quick", action="store_true", help="little work, once: to see that everything runs")
+    parser.add_argument("--row", metavar="NAME", action="append", help="only rows with this in their name; may repeat")
+    parser.add_argument("--repetitions", type=int, help=f"pairs a row (default {REPETITIONS}; 1 when quick)")
+    arguments = parser.parse_args()
+    rows = [row for row in ROWS if not arguments.row or any(name in row.name for name in arguments.row)]
+    if not rows:
+        parser.error("no row has that in its name; there are:\n  " + "\n  ".join(row.name for row in ROWS))
+    repetitions = arguments.repetitions or (1 if arguments.quick else REPETITIONS)
+    results = run(rows, repetitions=max(1, repetitions), quick=arguments.quick)
+    if arguments.json:
+        print(json.dumps([result.as_json() for result in results], indent=2))
+    else:
+        print(table(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

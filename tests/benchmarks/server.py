@@ -1,0 +1,174 @@
+"""The benchmark server: speaks just enough LIMP to be measured against, much cheaper than any client of it.
+
+A process of its own, started by `rows.server_process`; imports nothing of rxsdk and nothing that is not in the
+standard library. It prints its port, and ends when its standard input does.
+
+- The first call of a connection is taken for ``conn/verify``.
+- On ``/ws`` every call is answered by one document. Only the end of a frame is unmasked, where its ``call_id`` stands;
+  signatures are not looked at.
+- On ``/ws/watch`` calls are read: ``…/watch`` makes a watch, and ``…/push`` with ``query=[{"watch": id, "count": n}]``
+  is answered and followed by ``n`` events of that watch, all in one go.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import sys
+import threading
+from functools import lru_cache
+from typing import Any
+
+_ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_TEXT, _CLOSE = 1, 8
+_TAIL = 64  # bytes at the end of a frame that hold the call_id; a multiple of the mask's 4
+
+# As the real server writes them: see tests/vectors/limpd-6.0.5.txt
+_WELCOME = b'{"status": 200, "msg": "Connection ready", "args": {"code": "CORE_CONN_READY"}}'
+_LET_IN = b'{"status": 200, "msg": "Connection establised", "args": {"call_id": "%b", "code": "CORE_CONN_OK"}}'
+_DOC = (
+    b'{"_id": "6b010de0d29b763591c9e7e4", "name": {"ar_AE": "\\u0627\\u0633\\u0645", "en_AE": "Name"}, '
+    b'"user": "f00000000000000000000010", "create_time": "2026-11-21T03:20:00.811909"}'
+)
+_FOUND = (
+    b'{"status": 200, "msg": "Found 1 docs.", "args": {"total": 1, "count": 1, "docs": [' + _DOC + b'], "groups": {}, '
+    b'"call_id": "%b"}}'
+)
+_WATCHING = (
+    b'{"status": 200, "msg": "Created watch task.", "args": {"code": "CORE_WATCH_OK", "watch": "%b", "call_id": "%b"}}'
+)
+_CHANGED = (
+    b'{"status": 200, "msg": "Detected 1 docs.", "args": {"count": 1, "oper": "update", "docs": [' + _DOC + b"], "
+    b'"call_id": "%b", "watch": "%b"}}'
+)
+
+
+@lru_cache(maxsize=256)
+def _header(size: int) -> bytes:
+    """The head of an unmasked text frame."""
+    if size < 126:
+        return bytes((0x80 | _TEXT, size))
+    return bytes((0x80 | _TEXT, 126)) + size.to_bytes(2, "big")
+
+
+def _framed(payload: bytes) -> bytes:
+    return _header(len(payload)) + payload
+
+
+def _unmasked(data: bytes, mask: bytes) -> bytes:
+    """``data`` with ``mask`` taken off; ``mask`` is as long, or repeated to be."""
+    size = len(data)
+    whole = (mask * (size // 4 + 1))[:size]
+    return (int.from_bytes(data, "little") ^ int.from_bytes(whole, "little")).to_bytes(size, "little")
+
+
+class Connection(asyncio.Protocol):
+    """One client. Everything that came in one piece is answered in one piece."""
+
+    def __init__(self) -> None:
+        self.rest = b""
+        self.is_open = False
+        self.is_let_in = False
+        self.reads_calls = False
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self.rest:
+            data = self.rest + data
+        if not self.is_open:
+            head, end, data = data.partition(b"\r\n\r\n")
+            if not end:
+                self.rest = head
+                return
+            self.shake_hands(head)
+        self.frames_received(data)
+
+    def shake_hands(self, head: bytes) -> None:
+        request_line, *lines = head.split(b"\r\n")
+        self.reads_calls = request_line.split(b" ")[1].endswith(b"/watch")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
+        accept = base64.b64encode(hashlib.sha1(headers[b"sec-websocket-key"] + _ACCEPT_GUID).digest())
+        self.transport.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n" + _framed(_WELCOME)
+        )
+        self.is_open = True
+
+    def frames_received(self, data: bytes) -> None:
+        answers: list[bytes] = []
+        at, end = 0, len(data)
+        while end - at >= 6:
+            size = data[at + 1] & 0x7F
+            start = at + 6
+            if size == 126:
+                size = int.from_bytes(data[at + 2 : at + 4], "big")
+                start = at + 8
+            elif size == 127:
+                size = int.from_bytes(data[at + 2 : at + 10], "big")
+                start = at + 14
+            stop = start + size
+            if stop > end:
+                break
+            if data[at] & 0x0F == _CLOSE:
+                self.transport.write(b"".join(answers) + bytes((0x80 | _CLOSE, 2, 0x03, 0xE8)))  # 1000
+                self.transport.close()
+                return
+            answers.append(self.answer(data[start - 4 : start], data, start, stop))
+            at = stop
+        self.rest = data[at:]
+        if answers:
+            self.transport.write(b"".join(answers))
+
+    def answer(self, mask: bytes, data: bytes, start: int, stop: int) -> bytes:
+        tail = max(start, stop - _TAIL)
+        turn = (tail - start) & 3
+        text = _unmasked(data[tail:stop], mask[turn:] + mask[:turn])
+        call_id = text[text.rfind(b'"call_id":"') + 11 : -2]
+        if not self.is_let_in:
+            self.is_let_in = True
+            return _framed(_LET_IN % call_id)
+        if self.reads_calls:
+            return self.answer_read(_unmasked(data[start:stop], mask), call_id)
+        return _framed(_FOUND % call_id)
+
+    @staticmethod
+    def answer_read(frame: bytes, call_id: bytes) -> bytes:
+        payload = json.loads(frame)["token"].split(".")[1]
+        call = json.loads(base64.urlsafe_b64decode(payload + "=="))
+        if call["endpoint"].endswith("/watch"):
+            return _framed(_WATCHING % (call_id, call_id))
+        answer = _framed(_FOUND % call_id)
+        if call["endpoint"].endswith("/push"):
+            watch = call["query"][0]["watch"].encode()
+            answer += _framed(_CHANGED % (watch, watch)) * call["query"][0]["count"]
+        return answer
+
+
+async def serve() -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Connection, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    input_ended = asyncio.Event()
+
+    def wait_for_end_of_input() -> None:
+        sys.stdin.read()
+        loop.call_soon_threadsafe(input_ended.set)
+
+    threading.Thread(target=wait_for_end_of_input, daemon=True).start()
+    await input_ended.wait()
+    server.close()
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--core", type=int, help="the only core to run on")
+    core = arguments.parse_args().core
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+    asyncio.run(serve())

@@ -1,0 +1,59 @@
+"""The benchmarks run and give every row; how fast anything is, is not tested here."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+ROWS = [
+    "one call at a time, await, running loop, websockets",
+    "one call at a time, result, own thread, websockets",
+    "1 000 in flight, subscribe, running loop, websockets",
+    "1 000 in flight, await, running loop, websockets",
+    "10 000 in flight against 100, subscribe, running loop, websockets",
+    "watch event, one subscriber, running loop, websockets",
+]
+
+
+def _benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=50,
+        check=False,
+    )
+
+
+def test_the_quick_form_gives_every_row_with_sane_numbers() -> None:
+    done = _benchmarks("--quick", "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    rows = json.loads(done.stdout)
+    assert [row["row"] for row in rows] == ROWS
+    for row in rows:
+        assert set(row) == {"row", "ours", "floor", "ratio", "target", "ok"}
+        assert all(math.isfinite(row[key]) and row[key] > 0 for key in ("ours", "floor", "ratio", "target"))
+        assert row["ok"] is (row["ratio"] <= row["target"])
+
+
+def test_one_row_as_a_table() -> None:
+    done = _benchmarks("--quick", "--row", "watch event")
+    assert done.returncode == 0, done.stderr
+    head, rule, line = done.stdout.splitlines()
+    assert head.split()[-4:] == ["floor", "ratio", "lowest–highest", "target"]
+    assert set(rule) == {"─"}
+    assert line.startswith("watch event, one subscriber")
+
+
+def test_an_unknown_row_is_named_with_those_there_are() -> None:
+    done = _benchmarks("--row", "nothing like this")
+    assert done.returncode == 2
+    assert "one call at a time" in done.stderr
