@@ -1,0 +1,5 @@
+"""``python -m rxsdk.cli``."""
+
+from rxsdk.cli import main
+
+main()

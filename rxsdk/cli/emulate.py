@@ -1,0 +1,156 @@
+"""``rxsdk emulate``: the emulator in the foreground, and what a client needs to find it.
+
+Part of the command line; imported only where the extra ``emulator`` is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from rxsdk.cli.show import plain
+from rxsdk.emulator import Emulator
+
+__all__ = ["NotServing", "first_app", "serve"]
+
+_SNIPPET = """\
+from rxsdk import ApiService, SDKConfig
+
+config = SDKConfig(
+{fields}
+)
+with ApiService(config) as api:
+    api.auth("email", {email}, {password}).result()
+    print(api.call("staff/read").result())
+"""
+
+
+class NotServing(Exception):
+    """Why the emulator could not serve, or not end as it should."""
+
+
+def serve(emulator: Emulator, facts: dict[str, str], more_config: dict[str, Any], data: Path | None = None) -> None:
+    """Serve until Ctrl-C or SIGTERM; whoever listens is told how to connect.
+
+    Args:
+        facts: what to say of how it is set up.
+        more_config: fields of ``SDKConfig`` that its clients need beside the usual ones.
+        data: where its documents are kept, if they are.
+
+    Raises:
+        NotServing: the port cannot be had, the data not be read or not be written.
+    """
+    console = Console(highlight=False, file=sys.stdout)
+    with _stop_signals() as stop:
+        with _told("cannot start", emulator.port, data):
+            emulator.start()
+        try:
+            _introduce(console, emulator, facts, more_config)
+            while not stop.wait(0.5):  # an endless wait would not hear Ctrl-C on Windows
+                pass
+        finally:
+            with _told("did not end well", emulator.port, data):
+                emulator.stop()
+        console.print("\nThe emulator has ended.", style="dim")
+
+
+@contextlib.contextmanager
+def _told(what: str, port: int, data: Path | None) -> Iterator[None]:
+    """What the emulator raises, in one line; it need not log it too."""
+    logger = logging.getLogger("rxsdk.emulator")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise NotServing(f"port {port} is in use; --port 0 takes a free one") from error
+        raise NotServing(f"{what}: {error}") from error
+    except Exception as error:  # a file of data can be wrong in many ways
+        if data is None:
+            raise
+        raise NotServing(f"{what}: {data} holds no documents ({type(error).__name__}: {error})") from error
+    finally:
+        logger.disabled = before
+
+
+def first_app(client_apps: list[str]) -> dict[str, str]:
+    """The fields of ``SDKConfig`` by which a client is let in as the first of ``NAME:TYPE[:ORIGIN,…]``."""
+    if not client_apps:
+        return {}
+    name, _, rest = client_apps[0].partition(":")
+    origin = rest.partition(":")[2].split(",")[0]
+    return {"app_id": name, **({"origin": origin} if origin else {})}
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set, in place of what they did before."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _introduce(console: Console, emulator: Emulator, facts: dict[str, str], more_config: dict[str, Any]) -> None:
+    config = emulator.config(**more_config)
+    connect = {
+        "api": emulator.url,
+        "anon_token": emulator.anon_token,
+        "auth_attrs": ", ".join(config.auth_attrs),
+        **{name: str(value) for name, value in more_config.items()},
+        "admin email": emulator.admin_email,
+        "admin password": emulator.admin_password,
+    }
+    _print(console, ("A LIMP server is running, emulated for tests. ", "bold"), ("Ctrl-C ends it.", ""))
+    files = {"files": f"{emulator.http_url}/{{module}}/retrieve_file/{{_id}}/{{attr}}/{{name}}"}
+    for table in (connect, {**facts, **files}):
+        _print(console)
+        for name, value in table.items():
+            _print(console, (f"  {name:<16}", "dim"), (value, "cyan" if table is connect else ""))
+    _print(console)
+    _print(console, ("Paste this into Python to talk to it:", "bold"))
+    _print(console)
+    for line in _snippet(emulator, more_config).splitlines():
+        _print(console, (line, "cyan"))
+
+
+def _snippet(emulator: Emulator, more_config: dict[str, Any]) -> str:
+    """Python that connects, signs in and reads; as it stands."""
+    config = emulator.config()
+    fields = {
+        "api": config.api,
+        "anon_token": config.anon_token,
+        "auth_attrs": list(config.auth_attrs),
+        **({} if config.auth_hash_level == "5.6" else {"auth_hash_level": config.auth_hash_level}),
+        **more_config,
+    }
+    shown = "\n".join(f"    {name}={_quoted(value)}," for name, value in fields.items())
+    return _SNIPPET.format(fields=shown, email=_quoted(emulator.admin_email), password=_quoted(emulator.admin_password))
+
+
+def _quoted(value: str | list[str]) -> str:
+    """``value`` in Python, in double quotes where that is simple."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_quoted, value))}]"
+    return ascii(value) if set(value) & set("\"'\\") or not value.isprintable() else f'"{value}"'
+
+
+def _print(console: Console, *parts: tuple[str, str]) -> None:
+    """One line, never folded: tokens and code are there to be copied."""
+    text = Text(no_wrap=True)
+    for part, style in parts:
+        text.append(plain(part), style)
+    console.print(text, soft_wrap=True)

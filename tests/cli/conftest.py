@@ -1,0 +1,62 @@
+"""The command line, run in this process and as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rxsdk.cli import main
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run of the command left."""
+
+    code: int | str | None
+    out: str
+    err: str
+
+
+Cli = Callable[..., Ran]
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """``cli("demo", "--file", path)`` in this process, 100 columns wide."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(*args: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["rxsdk", *map(str, args)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return Ran(ended.value.code or 0, captured.out, captured.err)
+
+    return run
+
+
+def command(*args: object) -> list[str]:
+    """The command line of a process."""
+    return [sys.executable, "-W", "error", "-m", "rxsdk.cli", *map(str, args)]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a process: this repository, and none of the settings of who runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
+    return {**kept, "PYTHONPATH": str(REPOSITORY), "PYTHONUTF8": "1", **more}
+
+
+def run_process(*args: object, cwd: Path | None = None, **more: str) -> Ran:
+    """The same as `cli` as a process of its own; ``more`` goes into its environment."""
+    done = subprocess.run(
+        command(*args), capture_output=True, encoding="utf-8", cwd=cwd, env=environment(**more), timeout=50, check=False
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,209 @@
+"""``rxsdk emulate``: what it prints is enough to connect, and a signal ends it cleanly."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rxsdk import ApiService, SDKConfig
+from rxsdk.cli.emulate import NotServing, first_app, serve
+from rxsdk.emulator import Emulator
+from tests.cli.conftest import Cli, command, environment
+from tests.staff import staff_doc
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="no signals to a process")
+
+
+class Running:
+    """An emulator in a process of its own, once it has said all it has to say."""
+
+    def __init__(self, *options: object) -> None:
+        self.process = subprocess.Popen(
+            command("emulate", "--port", 0, *options),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            env=environment(COLUMNS="40"),
+        )
+        assert self.process.stdout is not None
+        self.lines: list[str] = []
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if line.startswith("    print("):
+                break
+
+    def fact(self, name: str) -> str:
+        """What it says of ``name``."""
+        return next(line.strip().removeprefix(name).strip() for line in self.lines if line.strip().startswith(name))
+
+    @property
+    def snippet(self) -> str:
+        """The Python it offers."""
+        return "\n".join(self.lines[self.lines.index("from rxsdk import ApiService, SDKConfig") :])
+
+    def config(self, **more: str) -> SDKConfig:
+        """What its lines say, as a client takes it."""
+        return SDKConfig(
+            api=self.fact("api "), anon_token=self.fact("anon_token"), auth_attrs=[self.fact("auth_attrs")], **more
+        )
+
+    def end(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
+        """Its exit code, and what it still said."""
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=20)
+        return self.process.returncode, out, err
+
+
+@contextlib.contextmanager
+def emulating(*options: object) -> Iterator[Running]:
+    running = Running(*options)
+    try:
+        yield running
+    finally:
+        running.process.kill()
+        running.process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_a_signal(number: int) -> None:
+    with emulating() as running:
+        with ApiService(running.config()) as api:
+            api.auth("email", running.fact("admin email"), running.fact("admin password")).result()
+            api.call("staff/create", doc=staff_doc()).result()
+            code, out, err = running.end(number)  # with a client connected
+        assert (code, out.strip(), err) == (0, "The emulator has ended.", "")
+
+
+def test_what_it_offers_to_paste_runs_as_it_stands(tmp_path: Path) -> None:
+    with emulating() as running:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", running.snippet],
+            capture_output=True,
+            encoding="utf-8",
+            env=environment(),
+            cwd=tmp_path,
+            timeout=30,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("Res(status=200, msg='Found 0 docs.'")
+        assert running.end()[0] == 0
+
+
+def test_its_options(tmp_path: Path) -> None:
+    data = tmp_path / "staff.json"
+    options = [
+        *("--quotas", "stock", "--conn-timeout-s", 33, "--api-level", "5.6", "--data", data),
+        *("--admin-email", "boss@example.com", "--admin-password", 'it\'s "secret"', "--anon-token", "anon_anon"),
+        *("--client-app", "shop:web:https://shop.example.com,https://b.example", "--client-app", "phone:ios"),
+    ]
+    with emulating(*options) as running:
+        assert running.fact("quotas") == "stock"
+        assert running.fact("idle timeout") == "33 s"
+        assert running.fact("api level") == "5.6"
+        assert running.fact("documents") == f"kept in {data}"
+        assert running.fact("anon_token") == "anon_anon"
+        assert 'app_id="shop"' in running.snippet
+        assert 'origin="https://shop.example.com"' in running.snippet
+        compile(running.snippet, "snippet", "exec")
+        with ApiService(running.config()) as api:
+            api.auth("email", "boss@example.com", 'it\'s "secret"').result()
+            api.call("staff/create", doc=staff_doc()).result()
+        assert running.end()[0] == 0
+    with emulating(*options) as again, ApiService(again.config()) as api:
+        assert api.call("staff/read").result().args.total == 1
+
+
+def test_the_newer_generation_is_offered_with_its_hash_level() -> None:
+    with emulating("--api-level", "6.1") as running:
+        assert 'auth_hash_level="6.1"' in running.snippet
+
+
+def test_a_port_that_is_taken(cli: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ran = cli("emulate", "--port", port)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == f"rxsdk emulate: port {port} is in use; --port 0 takes a free one\n"
+
+
+def test_data_that_is_none(cli: Cli, tmp_path: Path) -> None:
+    data = tmp_path / "staff.json"
+    data.write_text("no JSON")
+    ran = cli("emulate", "--port", 0, "--data", data)
+    assert (ran.code, ran.out) == (1, "")
+    assert len(ran.err.splitlines()) == 1
+    assert f"cannot start: {data} holds no documents" in ran.err
+    assert data.read_text() == "no JSON"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--client-app", "shop:desktop"], "--client-app"),
+        (["--conn-timeout-s", "-1"], "--conn-timeout-s"),
+        (["--quotas", "many"], "--quotas"),
+        (["--api-level", "7"], "--api-level"),
+        (["--port", "70000"], "--port"),
+        (["--data", "/no/such/directory/staff.json"], "--data"),
+    ],
+)
+def test_options_that_make_no_sense(cli: Cli, options: list[str], named: str) -> None:
+    ran = cli("emulate", *options)
+    assert (ran.code, ran.out) == (2, "")
+    assert named in ran.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("no_thread_left")
+def test_in_this_process_it_gives_the_signals_back(cli: Cli, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    start = Emulator.start
+
+    def start_and_be_told_to_end(self: Emulator) -> Emulator:
+        start(self)
+        threading.Timer(0, os.kill, (os.getpid(), number)).start()
+        return self
+
+    monkeypatch.setattr(Emulator, "start", start_and_be_told_to_end)
+    ran = cli("emulate", "--port", 0)
+    assert (ran.code, ran.err) == (0, "")
+    assert "The emulator has ended." in ran.out
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+class Broken:
+    """An emulator that does not start."""
+
+    port = 80
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def start(self) -> None:
+        raise self.error
+
+
+def test_why_it_does_not_start() -> None:
+    with pytest.raises(NotServing, match=r"^cannot start: \[Errno 13\] Permission denied$"):
+        serve(Broken(PermissionError(13, "Permission denied")), {}, {})  # type: ignore[arg-type]
+    with pytest.raises(ZeroDivisionError):  # a mistake of ours is not dressed up
+        serve(Broken(ZeroDivisionError()), {}, {})  # type: ignore[arg-type]
+
+
+def test_first_app() -> None:
+    assert first_app([]) == {}
+    assert first_app(["phone:ios", "shop:web:https://a.example"]) == {"app_id": "phone"}
+    assert first_app(["shop:web:https://a.example,https://b.example"]) == {
+        "app_id": "shop",
+        "origin": "https://a.example",
+    }
