@@ -15,6 +15,7 @@ import asyncio
 import logging
 import os
 import secrets
+import sys
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -71,7 +72,7 @@ from rxsdk.reactive.delivery import report_unhandled
 from rxsdk.reactive.life import Life
 from rxsdk.reactive.streams import Multicast, Stream
 
-__all__ = ["ApiService"]
+__all__ = ["ApiService", "connector"]
 
 D = TypeVar("D")
 
@@ -521,7 +522,7 @@ class ApiService:
         )
         self._life.open(
             self._machine,
-            self._connect or _connect(config, self._machine),
+            self._connect or connector(config),
             handlers={
                 CallReplied: self._on_replied,
                 CallFailed: self._on_call_failed,
@@ -648,15 +649,18 @@ def _machine(config: SDKConfig) -> LimpMachine:
     )
 
 
-def _connect(config: SDKConfig, machine: LimpMachine) -> Connect:
+def connector(config: SDKConfig) -> Connect:
+    """What opens the WebSockets of a service with this config; wrap it to look on: ``ApiService(config, connect=…)``."""
+    # Proxies of the environment are for the world outside.
+    proxy = False if config.proxy is True and config.is_loopback else config.proxy
     return websocket_connect(
         config.api,
-        is_text=machine.is_text,
-        subprotocols=machine.subprotocols,
+        is_text=LimpMachine.is_text,
+        subprotocols=LimpMachine.subprotocols,
         timeout_s=config.connect_timeout_s,
         max_message_bytes=config.max_message_bytes,
         ssl_context=config.ssl_context,
-        proxy=config.proxy,
+        proxy=proxy,
         extra_headers=config.extra_headers,
         origin=config.origin,
         user_agent=config.user_agent,
@@ -678,8 +682,16 @@ def _warn_unencrypted(api: str) -> None:
         _warned_of.add(api)
         warnings.warn(
             f"{api} is not encrypted and leaves this machine: LIMP sends passwords readably; use wss://",
-            stacklevel=4,
+            stacklevel=_levels_to_caller(),
         )
+
+
+def _levels_to_caller() -> int:
+    """How far up the stack the application's line is, seen from who asks."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_code.co_filename == __file__ and frame.f_back is not None:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 _open_services: weakref.WeakSet[ApiService] = weakref.WeakSet()

@@ -16,8 +16,9 @@ from typing import Any
 import msgspec
 
 from rxsdk.config import SDKConfig
-from rxsdk.core.transport import Connect, Receiver, Transport, websocket_connect
+from rxsdk.core.transport import Connect, Receiver, Transport
 from rxsdk.errors import RemoteProtocolError, TransportError
+from rxsdk.limp import connector
 from rxsdk.protocols.limp.codec import decode_frame
 from rxsdk.protocols.limp.res import REDACTED, Res, redact
 
@@ -57,18 +58,7 @@ class WireTap:
 
     def connect(self, config: SDKConfig) -> Connect:
         """What opens connections as ``config`` says, with this tap on each: ``ApiService(config, connect=…)``."""
-        open_transport = websocket_connect(
-            config.api,
-            is_text=True,
-            subprotocols=(),
-            timeout_s=config.connect_timeout_s,
-            max_message_bytes=config.max_message_bytes,
-            ssl_context=config.ssl_context,
-            proxy=config.proxy,
-            extra_headers=config.extra_headers,
-            origin=config.origin,
-            user_agent=config.user_agent,
-        )
+        open_transport = connector(config)
 
         async def connect() -> Transport:
             return _Tapped(await open_transport(), self)

@@ -34,6 +34,7 @@ __all__ = ["Life"]
 
 T = TypeVar("T")
 _log = logging.getLogger("rxsdk")
+_ENDS = frozenset({"closing", "closed", "failed"})
 
 
 class Closing(Call[ConnectionState]):
@@ -159,9 +160,14 @@ class Life:
 
     def _empty_inbox(self) -> None:
         self._inbox_is_due = False
-        while self._inbox:
-            job, argument = self._inbox.popleft()
-            job(argument)
+        try:
+            while self._inbox:
+                job, argument = self._inbox.popleft()
+                job(argument)
+        finally:
+            if self._inbox:  # a job raised; the others are not to wait for the next
+                self._inbox_is_due = True
+                self.lease.loop.call_soon(self._empty_inbox)
 
     def _handle(self, events: Sequence[Any]) -> None:
         handlers = self._handlers
@@ -170,6 +176,8 @@ class Life:
 
     def set_state(self, state: ConnectionState) -> None:
         """Move to ``state`` and tell everybody."""
+        if not self.is_open and state.name not in _ENDS:
+            return  # where the connection gets while it ends matters to nobody
         check_transition(self.state.name, state.name)
         was_ready, is_ready = self.state.name == "ready", state.name == "ready"
         self.state = state
@@ -200,7 +208,8 @@ class Life:
     def fail(self, error: RxSdkError) -> None:
         """End everything with ``error``; on the loop."""
         if self.is_open:
-            _log.error("%s", error)
+            if not any(stream.has_observers for stream in self._streams):
+                _log.error("%s", error)
             self.why_closed = str(error)
             self._begin_to_end(error)
             self.is_open = False

@@ -159,8 +159,18 @@ def test_init_wants_a_config() -> None:
 def test_unencrypted_beyond_this_machine_warns_once() -> None:
     config = SDKConfig("ws://limp.invalid/ws", "token", ["email"], connect_timeout_s=0.01)
     api = ApiService(config)
-    with pytest.warns(UserWarning, match="not encrypted"):
+    with pytest.warns(UserWarning, match="not encrypted") as warned:
         api.init()
+    assert warned[0].filename == __file__
     api.close().result()
     api.init()  # an error here, were it said again: warnings are errors in the tests
     api.close().result()
+
+
+def test_a_proxy_of_the_environment_is_not_for_this_machine(emulator: Emulator, monkeypatch: Any) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
+    with ApiService(emulator.config()) as api:
+        assert api.call("staff/read").result().status == 200
+    with pytest.raises(ConnectFailed, match="Connection refused"):
+        ApiService(emulator.config(proxy=f"http://127.0.0.1:{closed_port()}", connect_timeout_s=0.3)).__enter__()
