@@ -6,8 +6,8 @@ Floor 3, beside the services that read it; does no I/O. Frozen, so one config ca
 from __future__ import annotations
 
 import ipaddress
-import math
 import ssl
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -76,7 +76,7 @@ class SDKConfig:
     ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
     """For ``wss://`` beyond the system's certificates."""
     proxy: str | bool = field(default=True, repr=False)
-    """A proxy URL; True takes it from the environment, False goes straight."""
+    """A proxy URL; True takes it from the environment (but never for this machine), False goes straight."""
     extra_headers: Mapping[str, str] | None = field(default=None, repr=False)
     """Headers added to the opening handshake."""
     origin: str | None = None
@@ -92,9 +92,11 @@ class SDKConfig:
         _check_api(self.api)
         _check_text("anon_token", self.anon_token)
         object.__setattr__(self, "auth_attrs", _checked_auth_attrs(self.auth_attrs))
-        for name in ("app_id", "origin", "user_agent"):
+        if self.app_id is not None:
+            _check_text("app_id", self.app_id)
+        for name in ("origin", "user_agent"):
             if getattr(self, name) is not None:
-                _check_text(name, getattr(self, name))
+                _check_header(name, getattr(self, name))
         _check_text("cache_key", self.cache_key)
         _check_int("file_chunk_size", self.file_chunk_size, 1, MAX_FILE_CHUNK_SIZE)
         _check_int("max_queued_calls", self.max_queued_calls, 1, None)
@@ -123,9 +125,8 @@ class SDKConfig:
             raise ConfigurationError("proxy", "must be a URL such as http://proxy:3128")
         if not isinstance(self.debug, bool):
             raise ConfigurationError("debug", "must be True or False")
-        for name, value in dict(self.extra_headers or {}).items():
-            if not isinstance(name, str) or not isinstance(value, str):
-                raise ConfigurationError("extra_headers", "must map str to str")
+        if self.extra_headers is not None:
+            _check_headers(self.extra_headers)
         for verb in ("get", "put", "remove"):
             if self.cache is not None and not callable(getattr(self.cache, verb, None)):
                 raise ConfigurationError("cache", f"has no {verb}(); see rxsdk.cache.CredentialCache")
@@ -133,13 +134,19 @@ class SDKConfig:
     @property
     def leaves_machine_unencrypted(self) -> bool:
         """True for ``ws://`` to a host that is not this machine: passwords would travel readably."""
-        parts = urlsplit(self.api)
-        return parts.scheme.lower() == "ws" and not _is_loopback(parts.hostname or "")
+        return urlsplit(self.api).scheme.lower() == "ws" and not self.is_loopback
+
+    @property
+    def is_loopback(self) -> bool:
+        """True when the server is on this machine."""
+        return _is_loopback(urlsplit(self.api).hostname or "")
 
 
 def _check_api(api: object) -> None:
     if not isinstance(api, str):
         raise ConfigurationError("api", f"must be a URL string, not {type(api).__name__}")
+    if any(char.isspace() or not char.isprintable() for char in api):
+        raise ConfigurationError("api", "holds white space or characters that cannot be printed")
     try:
         parts = urlsplit(api)
         port = parts.port
@@ -186,6 +193,23 @@ def _checked_auth_attrs(value: object) -> tuple[str, ...]:
 def _check_text(name: str, value: Any) -> None:
     if not isinstance(value, str) or not value:
         raise ConfigurationError(name, "must be a non-empty string")
+    if any("\ud800" <= char <= "\udfff" for char in value):
+        raise ConfigurationError(name, "holds a lone surrogate, which is no text")
+
+
+def _check_header(name: str, value: Any) -> None:
+    _check_text(name, value)
+    if not value.isprintable():
+        raise ConfigurationError(name, "must be one line that can be printed")
+
+
+def _check_headers(value: Any) -> None:
+    if not isinstance(value, Mapping) or not all(isinstance(text, str) for item in value.items() for text in item):
+        raise ConfigurationError("extra_headers", "must map str to str")
+    for name, text in value.items():
+        _check_header("extra_headers", name)
+        if text:
+            _check_header("extra_headers", text)
 
 
 def _check_int(name: str, value: Any, low: int, high: int | None) -> None:
@@ -202,5 +226,6 @@ def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 def check_seconds(name: str, value: Any) -> None:
     """Raise `ConfigurationError` unless ``value`` is a finite number of seconds above 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+    # Compared so, NaN and what is too large for a float fail too.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= sys.float_info.max:
         raise ConfigurationError(name, "must be a number of seconds above 0")

@@ -67,6 +67,14 @@ class RxSdkError(Exception):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Copied and pickled by its fields: `__init__` wants other arguments than `Exception` keeps.
+        return _restored, (type(self), self.args), self.__dict__
+
+
+def _restored(kind: type[RxSdkError], args: tuple[Any, ...]) -> RxSdkError:
+    return kind.__new__(kind, *args)
+
 
 class ConfigurationError(RxSdkError, ValueError):
     """A setting, or an argument that depends on the settings, that cannot work.

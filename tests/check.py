@@ -21,7 +21,9 @@ def commands(*, ci: bool) -> list[list[str]]:
     """What is run, in order."""
     if not ci:
         return [FORMAT, [*LINT, "--fix"], TYPES, TESTS]
-    coverage = [["coverage", "report", f"--include={where}", f"--fail-under={floor}"] for where, floor in COVERED.items()]
+    coverage = [
+        ["coverage", "report", f"--include={where}", f"--fail-under={floor}"] for where, floor in COVERED.items()
+    ]
     measured = ["coverage", "run", "-m", *TESTS]
     return [[*FORMAT, "--check"], LINT, TYPES, measured, ["coverage", "combine", "--quiet"], *coverage]
 

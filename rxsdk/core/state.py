@@ -1,7 +1,48 @@
 """`ConnectionState`: where a service is, and the one table of where it can go from there.
 
-Floor 1, pure. `rxsdk.core.connection` and the services move by it; ``python -m rxsdk.core.state`` prints it as the
-Mermaid diagram of the docs (a test holds the docs to it).
+Floor 1, pure. The services move by `TRANSITIONS`. This diagram (Mermaid) is what ``python -m rxsdk.core.state`` makes
+of the table; a test holds the two together.
+
+```mermaid
+stateDiagram-v2
+    [*] --> idle
+    idle --> connecting: init()
+    idle --> suspended: suspend()
+    idle --> closing: close()
+    idle --> failed: fatal error
+    connecting --> verifying: the server asks who we are
+    connecting --> authenticating: an older server, with a session in memory
+    connecting --> ready: an older server
+    connecting --> reconnecting: connection lost, or not made
+    connecting --> suspended: suspend()
+    connecting --> closing: close()
+    connecting --> failed: fatal error
+    verifying --> authenticating: let in, with a session in memory
+    verifying --> ready: let in
+    verifying --> reconnecting: connection lost, or not made
+    verifying --> suspended: suspend()
+    verifying --> closing: close()
+    verifying --> failed: fatal error
+    authenticating --> ready: signed in again, or signed out
+    authenticating --> reconnecting: connection lost, or not made
+    authenticating --> suspended: suspend()
+    authenticating --> closing: close()
+    authenticating --> failed: fatal error
+    ready --> reconnecting: connection lost, or not made
+    ready --> suspended: suspend()
+    ready --> closing: close()
+    ready --> failed: fatal error
+    reconnecting --> connecting: the delay has passed
+    reconnecting --> suspended: suspend()
+    reconnecting --> closing: close()
+    reconnecting --> failed: fatal error
+    suspended --> connecting: resume()
+    suspended --> closing: close()
+    suspended --> failed: fatal error
+    closing --> closed: everything has ended
+    closed --> [*]
+    failed --> [*]
+```
 """
 
 from __future__ import annotations
@@ -35,7 +76,7 @@ _INTERRUPTED: dict[StateName, str] = {
 }
 
 TRANSITIONS: dict[StateName, dict[StateName, str]] = {
-    "idle": {"connecting": "init()", "closing": "close()"},
+    "idle": {"connecting": "init()", "suspended": "suspend()", "closing": "close()", "failed": "fatal error"},
     "connecting": {
         "verifying": "the server asks who we are",
         "authenticating": "an older server, with a session in memory",
@@ -45,8 +86,13 @@ TRANSITIONS: dict[StateName, dict[StateName, str]] = {
     "verifying": {"authenticating": "let in, with a session in memory", "ready": "let in", **_INTERRUPTED},
     "authenticating": {"ready": "signed in again, or signed out", **_INTERRUPTED},
     "ready": _INTERRUPTED,
-    "reconnecting": {"connecting": "the delay has passed", "suspended": "suspend()", "closing": "close()"},
-    "suspended": {"connecting": "resume()", "closing": "close()"},
+    "reconnecting": {
+        "connecting": "the delay has passed",
+        "suspended": "suspend()",
+        "closing": "close()",
+        "failed": "fatal error",
+    },
+    "suspended": {"connecting": "resume()", "closing": "close()", "failed": "fatal error"},
     "closing": {"closed": "everything has ended"},
     "closed": {},
     "failed": {},

@@ -63,8 +63,8 @@ def auth_docs(
             made["groups"] = groups
         return made
 
-    same = level == "6.1" or (auth_var + auth_val + password).isascii()
-    return doc(escaped=False), None if same else doc(escaped=True)
+    raw, second = doc(escaped=False), doc(escaped=True)
+    return raw, None if second == raw else second
 
 
 def reauth_query(level: str, sid: str, token: str, groups: list[str] | None = None) -> list[dict[str, Any]]:

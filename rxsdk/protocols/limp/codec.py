@@ -52,9 +52,9 @@ def encode_part(endpoint: str, field: str, value: Any) -> bytes:
     except _Unfaithful as found:
         raise InvalidCall(endpoint, field + "".join(reversed(found.path[-8:])), found.problem) from None
     except UnicodeEncodeError:
-        raise InvalidCall(endpoint, field, "holds a lone surrogate, which is no text") from None
+        raise InvalidCall(endpoint, field + _blamed(value), "holds a lone surrogate, which is no text") from None
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InvalidCall(endpoint, field, f"cannot be sent as JSON: {error}") from None
+        raise InvalidCall(endpoint, field + _blamed(value), f"cannot be sent as JSON: {error}") from None
 
 
 def _check(value: Any, depth: int) -> None:
@@ -66,7 +66,7 @@ def _check(value: Any, depth: int) -> None:
         if not math.isfinite(value):
             raise _Unfaithful(f"{value!r} has no form in JSON")
         return
-    if depth > MAX_DEPTH:
+    if depth >= MAX_DEPTH:
         raise _Unfaithful(f"is nested more than {MAX_DEPTH} levels deep, or holds itself")
     if kind is dict:
         _check_dict(value, depth)
@@ -102,9 +102,22 @@ def _check_object(value: Any, depth: int) -> None:
         plain = msgspec.to_builtins(value, builtin_types=(bytes, bytearray, memoryview))
     except (TypeError, ValueError, RecursionError):
         raise _Unfaithful(f"{type(value).__name__} has no form in JSON") from None
-    if type(plain) is type(value):
-        raise _Unfaithful(f"{type(value).__name__} has no form in JSON")
     _check(plain, depth + 1)
+
+
+def _blamed(value: Any) -> str:
+    """The path to the smallest part that msgspec will not encode by itself."""
+    steps: list[tuple[str, Any]] = []
+    if isinstance(value, dict):
+        steps = [(f".{key}", item) for key, item in value.items()]
+    elif isinstance(value, (list, tuple)):
+        steps = [(f"[{index}]", item) for index, item in enumerate(value)]
+    for step, part in steps:
+        try:
+            _encode(part)
+        except (TypeError, ValueError, OverflowError, RecursionError):  # UnicodeEncodeError is a ValueError
+            return step + _blamed(part)
+    return ""
 
 
 def decode_frame(frame: bytes) -> Res[Any]:

@@ -10,7 +10,8 @@ Two tables say it all. The connection moves by the table of `phases`. A request 
        │ ▲                │ │ └──200 with a watch id──▶ WATCHING ──deleted──▶ ENDED (WatchEnded)
        │ │                │ └──other status, deadline, lost──▶ ENDED (CallFailed)
        │ └── lost, and it may be repeated; token changed under it; a watch to be made anew
-       └──deadline, cancelled, closed──▶ ENDED (CallFailed: CallNotSent, CallCancelled)
+       └──deadline, cancelled, closed──▶ ENDED (CallFailed: CallNotSent, CallCancelled; CallOutcomeUnknown when it
+                                                was written before, and lost)
 
 What waits, waits in one of three places, each in order: ``_urgent`` (verify, reauth, heartbeats, repeats) goes first;
 ``_queue`` needs the phase READY; ``_await_auth`` needs a session too. Nothing at all is written while an auth, reauth
@@ -58,7 +59,7 @@ from rxsdk.protocols.limp.events import (
     WatchEnded,
 )
 from rxsdk.protocols.limp.phases import Move, Phase, next_phase
-from rxsdk.protocols.limp.request import Progress, Request
+from rxsdk.protocols.limp.request import Progress, Request, is_text
 from rxsdk.protocols.limp.res import ANON_SID, Res, Session
 from rxsdk.protocols.limp.signing import LIFETIME_S, sign_jwt
 
@@ -119,6 +120,7 @@ class LimpMachine:
         self._verify: Request | None = None
         self._reauth: Request | None = None
         self._heartbeat: Request | None = None
+        self._goodbye: Request | None = None
         self._session_request: Request | None = None  # written and unanswered: holds everything else back
 
         self._deadlines = Deadlines()
@@ -160,7 +162,7 @@ class LimpMachine:
             self._forget(request)
             self._report_end(request, WatchEnded(request))
             return
-        written = request.progress is Progress.WRITTEN
+        written = request.written_at is not None
         self._forget(request)
         self._end(request, error or CallCancelled(request.endpoint, written=written))
 
@@ -172,7 +174,8 @@ class LimpMachine:
         self._end_all("the service was closed", None)
         self._move(Move.CLOSED)
         if connected:
-            self._urgent[Request("conn/close")] = None
+            self._goodbye = Request("conn/close")
+            self._urgent[self._goodbye] = None
 
     def fail(self, error: RxSdkError) -> None:
         """End everything because of ``error``; nothing is tried again."""
@@ -205,6 +208,7 @@ class LimpMachine:
 
     def _survive_loss(self, request: Request, reason: Exception) -> None:
         if request.listener is None:
+            self._deadlines.clear(request)
             request.progress = Progress.ENDED  # our own: verify, heartbeat, reauth, watch/delete
         elif request.opened:
             request.progress = Progress.WAITING
@@ -216,6 +220,7 @@ class LimpMachine:
             # A watch dies with its connection, so making it again is no repetition.
             self._repeat(request)
         else:
+            self._deadlines.clear(request)
             self._end(request, CallOutcomeUnknown(request.endpoint, str(reason)))
 
     def _repeat(self, request: Request) -> None:
@@ -239,21 +244,18 @@ class LimpMachine:
         return frames
 
     def _next_to_write(self) -> Request | None:
-        if self.phase is Phase.DISCONNECTED:
+        if self.phase is Phase.READY:
+            for queue in (self._urgent, self._queue):
+                while queue:
+                    request, _ = queue.popitem(last=False)
+                    if not request.await_auth or self.session is not None:
+                        return request
+                    self._await_auth[request] = None
             return None
-        if self._urgent:
-            own = self.phase in (Phase.READY, Phase.CLOSED)
-            for request in self._urgent:
-                if own or request is self._verify or request is self._reauth:
-                    del self._urgent[request]
-                    return request
-        if self.phase is not Phase.READY:
-            return None
-        while self._queue:
-            request, _ = self._queue.popitem(last=False)
-            if not request.await_auth or self.session is not None:
-                return request
-            self._await_auth[request] = None
+        for own in (self._verify, self._reauth, self._goodbye):
+            if own is not None and own in self._urgent:
+                del self._urgent[own]
+                return own
         return None
 
     def _write(self, request: Request, now: float, wall: float) -> bytes:
@@ -288,7 +290,8 @@ class LimpMachine:
         if request.timeout_s is None:
             self._deadlines.clear(request)
         else:
-            self._deadlines.set(request, now + request.timeout_s)
+            answer_by = now + request.timeout_s
+            self._deadlines.set(request, answer_by if request.expires is None else min(answer_by, request.expires))
         if self._trace:
             self._events.append(RequestWritten(request))
 
@@ -331,7 +334,7 @@ class LimpMachine:
         elif self.phase is Phase.VERIFYING and res.status != 200:
             # "call_id stands outside the JWT too, or a token error comes back with call_id: null"
             self._refused(res)
-        elif res.code == "CORE_WATCH_OK" and type(res.args.get("watch")) is str:
+        elif res.code == "CORE_WATCH_OK" and is_text(res.args.get("watch")):
             self._delete_watch(res.args["watch"])  # its call was cancelled or gave up waiting
         elif res.args.get("call_id") is None:
             self._last_unmatched = (now, res)
@@ -368,12 +371,12 @@ class LimpMachine:
         self._move(move)
 
     def _received_reply(self, request: Request, res: Res[Any], now: float) -> None:
+        self._take_session(res)
         watch = res.args.get("watch")
-        if type(watch) is str or request.opened:
+        if request.opened or (type(watch) is str and request.may_watch and request.listener is not None):
             self._received_watch(request, res)
             return
         self._forget(request)
-        self._take_session(res)
         if type(watch) is list:
             self._watches_deleted(watch)
         if request.listener is not None:
@@ -394,6 +397,7 @@ class LimpMachine:
         self._deadlines.clear(request)
         request.progress = Progress.WATCHING
         request.opened = True
+        request.expires = None  # it goes on until it is deleted
         # That a watch was made anew is no change of its docs: its subscribers are not told.
         self._events.append(MessageReceived(res) if renewed else CallReplied(request, res, False))
 
@@ -413,17 +417,20 @@ class LimpMachine:
             and not request.resent
             and not request.changes_session
             and request.token is None
-            and request.listener is not None
+            and request is not self._verify
+            and request is not self._heartbeat
         ):
             # The session changed under it, so it was not processed: once more, signed anew.
             self._forget(request)
             request.resent = True
+            request.written_at = None
             self._events.append(MessageReceived(res))
             self._repeat(request)
             return
         if request.retry_doc is not None and (res.code or "").endswith("_INVALID_CREDS"):
             self._forget(request)
             request.doc, request.retry_doc = request.retry_doc, None
+            request.written_at = None
             self._events.append(MessageReceived(res))
             self._repeat(request)
             self._urgent.move_to_end(request, last=False)
@@ -460,14 +467,14 @@ class LimpMachine:
     def _take_session(self, res: Res[Any]) -> None:
         """ "Any reply that carries args.session changes the session" """
         session = res.args.get("session")
-        if res.status != 200 or not isinstance(session, Session) or type(session.get("_id")) is not str:
+        if res.status != 200 or not isinstance(session, Session) or not is_text(session.get("_id")):
             return
         if session["_id"] == ANON_SID:
             self._set_session(None)
         else:
-            if type(session.get("token")) is not str and self.session and self.session["_id"] == session["_id"]:
+            if session.get("token") is None and self.session and self.session["_id"] == session["_id"]:
                 session["token"] = self.session["token"]
-            if type(session.get("token")) is str:
+            if is_text(session.get("token")):
                 self._set_session(session)
 
     def _set_session(self, session: Session | None) -> None:
@@ -503,7 +510,8 @@ class LimpMachine:
     def _expire(self, request: Request) -> None:
         if request.progress is Progress.WAITING:
             self._forget(request)
-            error = CallNotSent(request.endpoint, self._why_waiting(request))
+            sure = request.written_at is None  # else it was written before, and lost: it may have run
+            error = (CallNotSent if sure else CallOutcomeUnknown)(request.endpoint, self._why_waiting(request))
             if self.phase is not Phase.READY:
                 error.__cause__ = self._last_loss
             self._end(request, error)
@@ -592,7 +600,7 @@ class LimpMachine:
             self._deadlines.clear(request)
             if request.opened and cause is None:
                 self._report_end(request, WatchEnded(request))
-            elif request.opened or request.progress is Progress.WRITTEN:
+            elif request.opened or request.written_at is not None:
                 self._end(request, _with_cause(CallOutcomeUnknown(request.endpoint, reason), cause))
             else:
                 self._end(request, _with_cause(CallNotSent(request.endpoint, reason), cause))

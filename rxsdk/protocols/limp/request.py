@@ -7,6 +7,7 @@ made; moved through `Progress` by the machine alone.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
@@ -16,7 +17,7 @@ from rxsdk.protocols.limp.auth import SESSION_ENDPOINTS
 from rxsdk.protocols.limp.codec import encode_part
 from rxsdk.protocols.limp.signing import MAX_FRAME_BYTES, frame_size
 
-__all__ = ["Progress", "Request", "make_request"]
+__all__ = ["Progress", "Request", "is_text", "make_request"]
 
 _ENDPOINT = re.compile(r"[^\s/]+/[^\s/]+")
 
@@ -39,8 +40,8 @@ class Request:
 
     __slots__ = (
         "await_auth", "call_id", "changes_session", "deadline", "doc", "endpoint", "expires", "idempotent", "key",
-        "listener", "opened", "progress", "query", "queue_timeout_s", "resent", "retry_doc", "sid", "timeout_s",
-        "token", "written_at",
+        "listener", "may_watch", "opened", "progress", "query", "queue_timeout_s", "resent", "retry_doc", "sid",
+        "timeout_s", "token", "written_at",
     )  # fmt: skip
 
     def __init__(
@@ -69,12 +70,13 @@ class Request:
         self.retry_doc = retry_doc
         self.listener: Any = None
         self.changes_session = endpoint.lower() in SESSION_ENDPOINTS
+        self.may_watch = not self.changes_session and endpoint.lower() != "watch/delete"
         self.progress = Progress.WAITING
         self.call_id = ""
         self.key = b""  # what it was last signed with
         self.deadline: float | None = None  # of its present stage
         self.expires: float | None = None  # of its whole life, repeats included
-        self.written_at: float | None = None
+        self.written_at: float | None = None  # None too once the server is known not to have run it
         self.resent = False
         self.opened = False  # a watch the server has made at least once
 
@@ -101,21 +103,23 @@ def make_request(
     Raises:
         InvalidCall: an argument cannot make a call; the error names it.
     """
-    if not isinstance(endpoint, str) or not _ENDPOINT.fullmatch(endpoint):
+    if not isinstance(endpoint, str) or not _ENDPOINT.fullmatch(endpoint) or not is_text(endpoint):
         raise InvalidCall(str(endpoint), "endpoint", 'must be "module/method"')
-    if query is not None and (isinstance(query, (str, bytes)) or not isinstance(query, Sequence)):
+    if query is not None and (
+        isinstance(query, (str, bytes, bytearray, memoryview)) or not isinstance(query, Sequence)
+    ):
         raise InvalidCall(endpoint, "query", f'must be a list, such as [{{"_id": …}}], not {type(query).__name__}')
     if doc is not None and not isinstance(doc, Mapping):
         raise InvalidCall(endpoint, "doc", f"must be a dict, not {type(doc).__name__}")
     for name, value in (("sid", sid), ("token", token)):
-        if value is not None and (not isinstance(value, str) or not value):
+        if value is not None and not is_text(value):
             raise InvalidCall(endpoint, name, "must be a non-empty string")
     for name, seconds in (("timeout_s", timeout_s), ("queue_timeout_s", queue_timeout_s)):
         _check_seconds(endpoint, name, seconds)
     query_json = encode_part(endpoint, "query", list(query)) if query else b"[]"
     doc_json = encode_part(endpoint, "doc", dict(doc)) if doc else b"{}"
-    if frame_size(len(query_json) + len(doc_json)) > MAX_FRAME_BYTES:
-        size = len(query_json) + len(doc_json)
+    size = len(query_json) + len(doc_json)
+    if frame_size(size + 4 * (len(endpoint) + len(sid or "") + len(token or ""))) > MAX_FRAME_BYTES:
         problem = f"make a frame over 4 MiB ({size:,} bytes of JSON); the server would close the connection"
         raise InvalidCall(endpoint, "query and doc", problem)
     return Request(
@@ -136,6 +140,21 @@ def _repeatable(endpoint: str) -> bool:
     return endpoint == "heart/beat" or endpoint.endswith("/read")
 
 
+def is_text(value: object) -> bool:
+    """Whether ``value`` is a non-empty string that can be written as UTF-8 (one with a lone surrogate cannot)."""
+    if not isinstance(value, str) or not value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _check_seconds(endpoint: str, name: str, value: Any) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0):
+    if value is None:
+        return
+    # Compared so, NaN and what is too large for a float fail too.
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not 0 < value <= sys.float_info.max:
         raise InvalidCall(endpoint, name, "must be a number of seconds above 0, or None for no limit")

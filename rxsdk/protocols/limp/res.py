@@ -28,12 +28,17 @@ REDACTED = "<redacted>"
 _SECRET_KEYS = frozenset({"token", "hash", "password", "sid", "authorization"})
 
 
-def redact(value: Any) -> Any:
-    """A copy of a JSON value with tokens, hashes and passwords replaced by ``<redacted>``."""
+def redact(value: Any, levels: int = 50) -> Any:
+    """A copy of a JSON value with tokens, hashes and passwords replaced by ``<redacted>``.
+
+    What lies deeper than ``levels`` becomes ``…``: the server may nest so deeply that printing it would overflow.
+    """
+    if isinstance(value, (dict, list)) and not levels:
+        return "…"
     if isinstance(value, dict):
-        return {key: REDACTED if _is_secret(key) else redact(item) for key, item in value.items()}
+        return {key: REDACTED if _is_secret(key) else redact(item, levels - 1) for key, item in value.items()}
     if isinstance(value, list):
-        return [redact(item) for item in value]
+        return [redact(item, levels - 1) for item in value]
     return value
 
 
@@ -97,8 +102,8 @@ class Res(msgspec.Struct, Generic[T], frozen=True, weakref=True):
     @property
     def docs(self) -> list[T]:
         """``args.docs``; an empty list when the reply has none."""
-        docs: list[T] = self.args.get("docs") or []
-        return docs
+        docs = self.args.get("docs")
+        return docs if isinstance(docs, list) else []
 
     def __repr__(self) -> str:
         return f"Res(status={self.status}, msg={self.msg!r}, args={redact(dict(self.args))!r})"

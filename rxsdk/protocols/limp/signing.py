@@ -37,6 +37,10 @@ def sign_jwt(payload: bytes, key: bytes) -> bytes:
     return signed + b"." + base64url(_hs256.sign(signed, key))
 
 
+_ENVELOPE = 1024
+"""More than the names, ids, times and the token in a payload, and the signature and braces around it, ever take."""
+
+
 def frame_size(payload_bytes: int) -> int:
-    """The bytes of a whole frame around a payload of that many: base64 grows by a third, the rest is fixed."""
-    return payload_bytes * 4 // 3 + 160
+    """The bytes of a whole frame at most, around arguments of that many: base64 makes four of three."""
+    return (payload_bytes + _ENVELOPE) * 4 // 3

@@ -21,8 +21,9 @@ _LONGEST = 2_000
 def shown_request(request: Request) -> str:
     """Endpoint, id, query and doc, without secrets and without the content of files."""
     query, doc = msgspec.json.decode(request.query), msgspec.json.decode(request.doc)
-    if request.endpoint == UPLOAD_ENDPOINT:
-        doc["file"]["content"] = f"<{len(doc['file']['content'])} characters>"
+    file = doc.get("file") if request.endpoint == UPLOAD_ENDPOINT else None
+    if isinstance(file, dict) and isinstance(file.get("content"), str):
+        file["content"] = f"<{len(file['content'])} characters>"
     return _cut(f"{request.endpoint} {request.call_id} query={redact(query)!r} doc={redact(doc)!r}")
 
 

@@ -1,0 +1,141 @@
+"""Imports point down only: the plan of the house, held by walking every import of the package."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import rxsdk
+
+PACKAGE = Path(rxsdk.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+LEAVES = ("rxsdk.emulator", "rxsdk.testing", "rxsdk.cli", "rxsdk.notebook")
+# What a pure wire may use of the standard library and of PyPI: nothing that acts, waits or knows where it is.
+PURE = {
+    *("__future__", "abc", "base64", "binascii", "collections", "dataclasses", "enum", "functools", "hashlib", "heapq"),
+    *("hmac", "itertools", "json", "math", "re", "struct", "sys", "types", "typing", "zlib", "msgspec", "jwt"),
+    "cryptography",
+}
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(source: str, module: str) -> Iterator[str]:
+    """Every module that the source imports, anywhere in it; ``from a import b`` counts as ``a`` and ``a.b``."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = module.split(".")[: -node.level]
+                base = ".".join([*package, *([base] if base else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+IMPORTS = {module_of(path): set(imports_of(path.read_text(encoding="utf-8"), module_of(path))) for path in FILES}
+
+WIRES = [name for name in IMPORTS if name.startswith("rxsdk.protocols.") and name != "rxsdk.protocols.contract"]
+
+
+def within(name: str, *tops: str) -> bool:
+    return any(name == top or name.startswith(f"{top}.") for top in tops)
+
+
+def below(*tops: str) -> list[str]:
+    return [module for module in IMPORTS if within(module, *tops)]
+
+
+def forbidden(modules: list[str], *tops: str) -> list[str]:
+    return [f"{module} imports {name}" for module in modules for name in IMPORTS[module] if within(name, *tops)]
+
+
+def test_the_walk_sees_the_package() -> None:
+    assert {"rxsdk", "rxsdk.errors", "rxsdk.limp", "rxsdk.protocols.limp.machine", "rxsdk.core.connection"} <= set(
+        IMPORTS
+    )
+    assert "rxsdk.protocols.limp.codec" in IMPORTS["rxsdk.protocols.limp.machine"]
+
+
+def test_the_walk_sees_every_form_of_import() -> None:
+    source = "def f():\n import a.b as c\n from d import e\n from . import g\n from ..h import i\n"
+    assert set(imports_of(source, "x.y.z")) == {"a.b", "d", "d.e", "x.y", "x.y.g", "x.h", "x.h.i"}
+
+
+@pytest.mark.parametrize("module", below("rxsdk.protocols"))
+def test_the_wires_are_pure(module: str) -> None:
+    outside = {name for name in IMPORTS[module] if not within(name, "rxsdk")}
+    assert {name.split(".")[0] for name in outside} <= PURE
+    inside = {name for name in IMPORTS[module] if within(name, "rxsdk")}
+    assert [name for name in inside if not within(name, "rxsdk.errors", "rxsdk.protocols")] == []
+
+
+def test_the_wires_know_nothing_of_each_other() -> None:
+    for module in below("rxsdk.protocols"):
+        wire = module.split(".")[2:3]
+        others = [name for name in IMPORTS[module] if within(name, "rxsdk.protocols") and name.split(".")[2:3] != wire]
+        assert [name for name in others if not within(name, "rxsdk.protocols.contract")] == [], module
+
+
+def test_the_core_knows_no_wire_and_nothing_above() -> None:
+    above = ("rxsdk.reactive", "rxsdk.limp", "rxsdk.chat", "rxsdk.files", "rxsdk.cache", "rxsdk.config", *LEAVES)
+    assert forbidden(below("rxsdk.core"), *above) == []
+    assert forbidden(below("rxsdk.core"), *WIRES) == []
+
+
+def test_websockets_live_in_the_core_alone() -> None:
+    assert forbidden([name for name in IMPORTS if not within(name, "rxsdk.core")], "websockets") == []
+
+
+def test_reactivex_lives_in_reactive_and_the_services() -> None:
+    rest = [name for name in IMPORTS if not within(name, "rxsdk.reactive", "rxsdk.limp", "rxsdk.chat", *LEAVES)]
+    assert forbidden(rest, "reactivex") == []
+
+
+def test_reactive_knows_no_wire() -> None:
+    above = ("rxsdk.limp", "rxsdk.chat", "rxsdk.config", "rxsdk.files", "rxsdk.cache")
+    assert forbidden(below("rxsdk.reactive"), *WIRES, *above) == []
+
+
+def test_files_are_under_the_services() -> None:
+    assert (
+        forbidden(below("rxsdk.files"), "rxsdk.limp", "rxsdk.chat", "rxsdk.config", "rxsdk.core", "rxsdk.cache") == []
+    )
+
+
+def test_the_config_is_under_the_services() -> None:
+    assert forbidden(["rxsdk.config"], "rxsdk.limp", "rxsdk.chat", "rxsdk.reactive", "rxsdk.files") == []
+
+
+def test_the_caches_stand_alone() -> None:
+    outside = [
+        f"{module} imports {name}"
+        for module in below("rxsdk.cache")
+        for name in IMPORTS[module]
+        if within(name, "rxsdk") and not within(name, "rxsdk.errors", "rxsdk.cache")
+    ]
+    assert outside == []
+
+
+def test_the_errors_import_nothing_of_ours() -> None:
+    assert forbidden(["rxsdk.errors"], "rxsdk") == []
+
+
+def test_nothing_below_imports_a_leaf() -> None:
+    assert forbidden([name for name in IMPORTS if not within(name, *LEAVES)], *LEAVES) == []
+
+
+def test_the_emulator_checks_with_its_own_code() -> None:
+    assert forbidden(below("rxsdk.emulator"), "rxsdk.protocols", "rxsdk.limp", "rxsdk.core") == []
+
+
+def test_nobody_but_the_command_imports_the_package_itself() -> None:
+    """``import rxsdk`` from within would be a circle; `rxsdk.on_unhandled` is looked up when it is called."""
+    assert [name for name in below("rxsdk.protocols", "rxsdk.core", "rxsdk.cache") if "rxsdk" in IMPORTS[name]] == []
