@@ -201,10 +201,8 @@ class Connection:
     async def _run(self) -> None:
         try:
             while not self._closing:
-                self._awake.clear()
                 if self._suspended:
-                    self._on_state(ConnectionState("suspended"))
-                    await self._sleep(None)
+                    await self._rest()
                 else:
                     await self._connect_and_live()
         except ConnectFailed as error:
@@ -233,14 +231,18 @@ class Connection:
             await self._wait_before_retry(reason)
 
     async def _open(self) -> Transport | None:
-        """A new transport, or None when `_interrupt` came first."""
-        self._opening = asyncio.ensure_future(self._connect())
-        try:
-            await asyncio.wait([self._opening])
-        finally:
-            opening, self._opening = self._opening, None
-            opening.cancel()
-        return None if opening.cancelled() else opening.result()
+        """A new transport, or None when it is no longer wanted."""
+        while not self._suspended and not self._closing:
+            self._awake.clear()
+            self._opening = asyncio.ensure_future(self._connect())
+            try:
+                await asyncio.wait([self._opening])
+            finally:
+                opening, self._opening = self._opening, None
+                opening.cancel()
+            if not opening.cancelled():  # else suspended, perhaps resumed already
+                return opening.result()
+        return None
 
     async def _live(self, transport: Transport) -> TransportError:
         """From an open transport to its loss, which is returned."""
@@ -265,18 +267,17 @@ class Connection:
         delay_s = self._policy.delay_s(self._attempt, random.random())
         _log.info("%s; trying again in %.1f s (attempt %d)", reason, delay_s, self._attempt)
         self._on_state(ConnectionState("reconnecting", reason, self._attempt, self._clock.wall() + delay_s))
-        await self._sleep(delay_s)
-
-    async def _sleep(self, delay_s: float | None) -> None:
-        """Until the time has passed or `_awake` is set, which may have happened since this round began."""
-        timer = None
-        if delay_s is not None:
-            timer = self._clock.call_at(self._clock.now() + delay_s, self._awake.set)
+        timer = self._clock.call_at(self._clock.now() + delay_s, self._awake.set)
         try:
-            await self._awake.wait()
+            await self._awake.wait()  # perhaps it was set since this round began
         finally:
-            if timer is not None:
-                timer.cancel()
+            timer.cancel()
+
+    async def _rest(self) -> None:
+        self._on_state(ConnectionState("suspended"))
+        while self._suspended and not self._closing:
+            await self._awake.wait()
+            self._awake.clear()
 
     def _pump(self) -> None:
         """Write what may be written, hand up what happened, set the timer."""

@@ -235,7 +235,7 @@ class _WebSocketTransport(ClientConnection):
     def _deliver(self, message: bytes) -> None:
         if self._receiver is None:
             self._early.append(message)
-        elif self._lost is None:
+        else:
             self._receiver.frame_received(message)
 
     def _end(self) -> None:

@@ -11,9 +11,11 @@ import mimetypes
 import os
 import stat
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import NoneType
 from typing import Any, BinaryIO, Protocol, cast
 
 import aiofiles
@@ -53,7 +55,7 @@ class Source(Protocol):
 
     info: FileInfo
 
-    def chunks(self, size: int) -> AsyncIterator[bytes]:
+    def chunks(self, size: int) -> AsyncGenerator[bytes, None]:
         """The bytes from the beginning, ``size`` at a time. Raises OSError, or EOFError when the file shrank."""
         ...
 
@@ -108,6 +110,8 @@ def _info(attr: str, file: File, name: str | None, size: int, modified_ms: int) 
     name = file.name or name
     if not name:
         raise UploadError(attr, "bytes", 'need a name: File(data, name="photo.png")')
+    if not isinstance(name, str) or not isinstance(file.mime_type, (str, NoneType)):
+        raise UploadError(attr, str(name), "name and mime_type must be strings")
     if size == 0:
         # "an empty file is accepted, then breaks the call with a 500 without call_id, and keeps breaking"
         raise UploadError(attr, name, "is empty; the server cannot store an empty file")
@@ -128,7 +132,7 @@ class _BytesSource:
         self._content = content
         self.info = _info(attr, file, None, len(content), int(time.time() * 1000))
 
-    async def chunks(self, size: int) -> AsyncIterator[bytes]:
+    async def chunks(self, size: int) -> AsyncGenerator[bytes, None]:
         for start in range(0, len(self._content), size):
             yield self._content[start : start + size]
 
@@ -148,15 +152,16 @@ class _PathSource:
             raise UploadError(attr, str(path), error.strerror or str(error)) from error
         self.info = _info(attr, file, path.name, status.st_size, status.st_mtime_ns // 1_000_000)
 
-    async def chunks(self, size: int) -> AsyncIterator[bytes]:
+    async def chunks(self, size: int) -> AsyncGenerator[bytes, None]:
         async with aiofiles.open(self._path, "rb") as file:
             left = self.info.size
             while left:
-                chunk = await file.read(min(size, left))
-                yield _whole(chunk, min(size, left))
+                chunk = await _read(file.read, min(size, left))
                 left -= len(chunk)
-            if await file.read(1):
-                raise EOFError("grew while it was read")
+                yield chunk
+            more = await file.read(1)
+        if more:
+            raise EOFError("grew while it was read")
 
 
 class _OpenSource:
@@ -165,26 +170,41 @@ class _OpenSource:
         name = getattr(opened, "name", None)
         name = os.path.basename(name) if isinstance(name, str) else None
         shown = file.name or name or "open file"
-        if isinstance(cast(Any, opened).read(0), str):
-            raise UploadError(attr, shown, 'is open as text; open it with mode "rb"')
         try:
+            if isinstance(cast(Any, opened).read(0), str):
+                raise UploadError(attr, shown, 'is open as text; open it with mode "rb"')
             self._start = opened.tell()
             size = opened.seek(0, os.SEEK_END) - self._start
             opened.seek(self._start)
         except (OSError, ValueError) as error:
-            raise UploadError(attr, shown, f"has no known size: {error}") from error
-        self.info = _info(attr, file, name, size, int(time.time() * 1000))
+            raise UploadError(attr, shown, f"cannot be read, or has no known size: {error}") from error
+        self.info = _info(attr, file, name, size, _modified_ms(opened))
 
-    async def chunks(self, size: int) -> AsyncIterator[bytes]:
-        await asyncio.to_thread(self._file.seek, self._start)
+    async def chunks(self, size: int) -> AsyncGenerator[bytes, None]:
         left = self.info.size
-        while left:
-            chunk = await asyncio.to_thread(self._file.read, min(size, left))
-            yield _whole(chunk, min(size, left))
-            left -= len(chunk)
+        try:
+            await asyncio.to_thread(self._file.seek, self._start)
+            while left:
+                chunk = await _read(partial(asyncio.to_thread, self._file.read), min(size, left))
+                left -= len(chunk)
+                yield chunk
+        except ValueError as error:
+            raise OSError(str(error)) from error  # it was closed meanwhile
 
 
-def _whole(chunk: bytes, wanted: int) -> bytes:
-    if len(chunk) < wanted:
-        raise EOFError("became shorter while it was read")
+def _modified_ms(opened: BinaryIO) -> int:
+    try:
+        return os.fstat(opened.fileno()).st_mtime_ns // 1_000_000
+    except (AttributeError, OSError):
+        return int(time.time() * 1000)  # there is no file behind it
+
+
+async def _read(read: Callable[[int], Awaitable[bytes]], size: int) -> bytes:
+    """``size`` bytes, in several goes if ``read`` likes it so, as raw files may."""
+    chunk = await read(size)
+    while len(chunk) < size:
+        more = await read(size - len(chunk))
+        if not more:
+            raise EOFError("became shorter while it was read")
+        chunk += more
     return chunk

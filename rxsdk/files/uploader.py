@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from typing import Any, Protocol
 
 from rxsdk.errors import (
@@ -24,7 +24,7 @@ from rxsdk.errors import (
     UploadError,
 )
 from rxsdk.files.sources import Upload
-from rxsdk.protocols.limp.request import Progress, Request
+from rxsdk.protocols.limp.request import Request
 from rxsdk.protocols.limp.uploads import UPLOAD_ENDPOINT, chunk_count, chunk_doc
 
 __all__ = ["Uploader", "as_call_error"]
@@ -103,15 +103,17 @@ class Uploader:
         self._chunk_size = chunk_size
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._left_behind: defaultdict[str, set[int]] = defaultdict(set)
-        self._on_their_way: set[Request] = set()
+        self._on_their_way: dict[Request, int | None] = {}  # and the connection each must take, if one
         self.connection = 0
 
     def connection_lost(self) -> None:
         """Chunks die with their connection, leftovers too; what was not written must not reach the next one."""
         self.connection += 1
         self._left_behind.clear()
-        for request in list(self._on_their_way):
-            if request.progress is Progress.WAITING:
+        for request, connection in list(self._on_their_way.items()):
+            if request.written_at is not None:
+                del self._on_their_way[request]  # it died with the connection
+            elif connection is not None:
                 self._withdraw(request, _lost(request.endpoint))
 
     def refusal(self, endpoint: str, attrs: Iterable[str], uploads: Sequence[Upload] = ()) -> CallNotSent | None:
@@ -121,8 +123,8 @@ class Uploader:
             if self._left_behind.get(attr, set()) - mine:
                 return CallNotSent(
                     endpoint,
-                    f"an upload to {attr!r} broke off on this connection and the server would mix its remains in; "
-                    "they are gone after a reconnect",
+                    f"an upload to {attr!r} is under way or broke off on this connection, and the server would mix "
+                    "its chunks in; what broke off is gone after a reconnect",
                 )
         return None
 
@@ -140,19 +142,14 @@ class Uploader:
             if refusal is not None:
                 raise refusal
             connection: int | None = None  # until the first chunk is answered, any will do
-            touched: list[Upload] = []
             try:
                 for upload in uploads:
-                    connection = await self._send_file(call, upload, connection, touched)
+                    connection = await self._send_file(call, upload, connection)
                 call.idempotent = False  # repeated on another connection, it would find no files
                 await self._send(call, connection)
-            except (Exception, asyncio.CancelledError) as error:
-                is_lost = isinstance(error, CallOutcomeUnknown) or connection not in (None, self.connection)
-                if is_lost and isinstance(error, CallError):
+            except CallError as error:
+                if isinstance(error, CallOutcomeUnknown) or connection not in (None, self.connection):
                     raise _lost(call.endpoint) from error
-                if not is_lost:
-                    for upload in touched:
-                        self._left_behind[upload.attr].add(upload.index)
                 raise
             for upload in uploads:
                 self._left_behind[upload.attr].discard(upload.index)
@@ -167,40 +164,34 @@ class Uploader:
             reason = f"other uploads to {', '.join(attrs)} took more than {call.queue_timeout_s:g} s"
             raise CallNotSent(call.endpoint, reason) from None
 
-    async def _send_file(
-        self, call: Request, upload: Upload, connection: int | None, touched: list[Upload]
-    ) -> int | None:
+    async def _send_file(self, call: Request, upload: Upload, connection: int | None) -> int | None:
         info = upload.source.info
         total = chunk_count(info.size, self._chunk_size)
         number = 0
         try:
-            async for chunk in upload.source.chunks(self._chunk_size):
-                number += 1
-                request = Request(
-                    UPLOAD_ENDPOINT,
-                    doc=chunk_doc(upload.attr, upload.index, number, total, info, chunk),
-                    await_auth=call.await_auth,
-                    sid=call.sid,
-                    token=call.token,
-                    timeout_s=call.timeout_s,
-                    queue_timeout_s=call.queue_timeout_s,
-                )
-                try:
-                    res, connection = await self._send(request, connection)
-                finally:
-                    if request.written_at is not None and number == 1:
-                        touched.append(upload)
-                _check_accepted(res, is_last=number == total)
+            async with aclosing(upload.source.chunks(self._chunk_size)) as chunks:
+                async for chunk in chunks:
+                    number += 1
+                    request = Request(
+                        UPLOAD_ENDPOINT,
+                        doc=chunk_doc(upload.attr, upload.index, number, total, info, chunk),
+                        await_auth=call.await_auth,
+                        sid=call.sid,
+                        token=call.token,
+                        timeout_s=call.timeout_s,
+                        queue_timeout_s=call.queue_timeout_s,
+                    )
+                    res, connection = await self._send(request, connection, upload)
+                    _check_accepted(res, is_last=number == total)
         except (OSError, EOFError) as error:
             raise UploadError(upload.attr, info.name, str(error)) from error
         return connection
 
-    async def _send(self, request: Request, connection: int | None) -> tuple[Any, int]:
+    async def _send(self, request: Request, connection: int | None, part_of: Upload | None = None) -> tuple[Any, int]:
         if connection not in (None, self.connection):
             raise _lost(request.endpoint)
         request.listener = reply = _Reply(self, request.listener)
-        if connection is not None:
-            self._on_their_way.add(request)
+        self._on_their_way[request] = connection
         self._submit(request)
         try:
             return await reply.wait()
@@ -208,7 +199,10 @@ class Uploader:
             self._withdraw(request, CallCancelled(request.endpoint, written=request.written_at is not None))
             raise
         finally:
-            self._on_their_way.discard(request)
+            is_still_there = request in self._on_their_way and request.written_at is not None
+            self._on_their_way.pop(request, None)
+            if is_still_there and part_of is not None:
+                self._left_behind[part_of.attr].add(part_of.index)
 
 
 def _lost(endpoint: str) -> CallNotSent:

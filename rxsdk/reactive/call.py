@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 from reactivex import abc
 
 from rxsdk.core.loop import check_may_block
-from rxsdk.errors import CallCancelled, RxSdkError
+from rxsdk.errors import CallCancelled
 from rxsdk.reactive.delivery import Dispatcher, Subscription, callbacks_of
 from rxsdk.reactive.streams import Stream, wake
 
@@ -53,7 +53,7 @@ class Call(Stream[T]):
         self._first: T | None = None
         self._latest: T | None = None
         self._is_over = False
-        self._error: RxSdkError | None = None
+        self._error: Exception | None = None
         self._was_seen = False
         self._was_left = False
         self._subscriptions: tuple[Subscription, ...] = ()
@@ -95,9 +95,17 @@ class Call(Stream[T]):
         if self._first is None and not self._is_over:
             loop = asyncio.get_running_loop()
             future = loop.create_future()
-            self._tell_when_settled(partial(wake, loop, future))
-            yield from future
-        return self._settled()
+            waiter = partial(wake, loop, future)
+            self.when_settled(waiter)
+            try:
+                yield from future
+            except BaseException:
+                self._forget(waiter)
+                raise
+        try:
+            return self._settled()
+        finally:
+            del self  # else the error's traceback would hold the call, and the call the error
 
     def result(self, timeout_s: float | None = None) -> T:
         """Block until the first reply and return it, or raise the call's error. For threads without a loop.
@@ -109,14 +117,23 @@ class Call(Stream[T]):
         check_may_block(".result()", "await", self._dispatcher.loop)
         if self._first is None and not self._is_over:
             done = threading.Event()
-            self._tell_when_settled(done.set)
+            self.when_settled(done.set)
             if not done.wait(timeout_s):
+                self._forget(done.set)
                 raise TimeoutError(f"{self.endpoint}: no reply within {timeout_s:g} s")
-        return self._settled()
+        try:
+            return self._settled()
+        finally:
+            del self
 
     def cancel(self) -> None:
         """Take it back: not sent at all if it still waits, its answer dropped if it was sent, a watch deleted."""
         self._cancel(self, True)
+
+    @property
+    def error(self) -> Exception | None:
+        """What it ended with; None while it goes on or when it ended well."""
+        return self._error
 
     # -- for the service, on its loop
 
@@ -124,7 +141,7 @@ class Call(Stream[T]):
         """The server answered; ``final`` is false while a watch goes on."""
         try:
             value: T = answer if self._decode is None else self._decode(answer)
-        except RxSdkError as error:
+        except Exception as error:  # the caller's own type may raise anything
             self._refuse(error, final=final)
             return
         with self._dispatcher.lock:
@@ -146,13 +163,13 @@ class Call(Stream[T]):
         if self._was_left and not final and not self._subscriptions:
             self._cancel(self, False)  # a watch whose subscribers had all gone before it was made
 
-    def _refuse(self, error: RxSdkError, *, final: bool) -> None:
+    def _refuse(self, error: Exception, *, final: bool) -> None:
         """The answer is not what was asked for: that ends the call, and a watch with it."""
         self.fail(error)
         if not final:
             self._cancel(self, False)
 
-    def fail(self, error: RxSdkError) -> None:
+    def fail(self, error: Exception) -> None:
         """It ended with ``error``."""
         if not self._is_over:
             self._error = error
@@ -174,6 +191,14 @@ class Call(Stream[T]):
         for waiter in waiters:
             waiter()
 
+    def when_settled(self, waiter: Callable[[], None]) -> None:
+        """Call ``waiter`` once, at the first reply or the end: now if that was, else on the service's loop."""
+        with self._dispatcher.lock:
+            if self._first is None and not self._is_over:
+                self._waiters.append(waiter)
+                return
+        waiter()
+
     # -- inside
 
     def _tell_value(self, job: tuple[tuple[Subscription, ...], T]) -> None:
@@ -194,18 +219,20 @@ class Call(Stream[T]):
             else:
                 subscription.complete()
 
-    def _tell_when_settled(self, waiter: Callable[[], None]) -> None:
+    def _forget(self, waiter: Callable[[], None]) -> None:
         with self._dispatcher.lock:
-            if self._first is None and not self._is_over:
-                self._waiters.append(waiter)
-                return
-        waiter()
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
 
     def _settled(self) -> T:
-        if self._first is None and self._error is not None:
-            self._was_seen = True
-            raise self._error
-        return cast(T, self._first)
+        error = self._error
+        if self._first is not None or error is None:
+            return cast(T, self._first)
+        self._was_seen = True
+        try:
+            raise error
+        finally:
+            del self, error
 
     def _detach(self, subscription: Subscription) -> None:
         with self._dispatcher.lock:

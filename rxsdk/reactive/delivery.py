@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from reactivex import abc
 
-from rxsdk.core.loop import SdkThread
+from rxsdk.core.loop import SdkThread, running_loop
 
 __all__ = ["MAILBOX_SIZE", "Dispatcher", "Subscription", "callbacks_of", "report_unhandled"]
 
@@ -43,19 +45,28 @@ def report_unhandled(error: BaseException, where: str) -> None:
     if hook is not None:
         try:
             hook(error)
-        except Exception:
+        except BaseException as raised:
             _log.exception("rxsdk.on_unhandled itself raised")
+            _let_out(raised)
+
+
+def _let_out(error: BaseException) -> None:
+    """Raise on what ends a program, such as Ctrl-C, where the thread is the caller's; on ours it would end delivery."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit)) and not isinstance(threading.current_thread(), SdkThread):
+        raise error
 
 
 class Dispatcher:
     """Runs the jobs of one service in order. Jobs may be posted from any thread, before it has a place to run too.
 
     `lock` guards the subscriber lists of the service's streams and calls, so that what a late subscriber is given and
-    what comes after it fit together; nothing is ever called while it is held.
+    what comes after it fit together; nothing is ever called while it is held. (Except by the garbage collector, which
+    may dispose a forgotten iteration in the middle of anything: hence re-entrant.)
     """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
+        self._turn = threading.Lock()  # held by the thread that is running jobs
         self._jobs: deque[tuple[Callable[[Any], None], Any]] = deque()
         self._due = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -72,7 +83,7 @@ class Dispatcher:
         """Run jobs on ``loop``, a slice a turn."""
         self._loop = loop
         if self._jobs:
-            self._call_slice()
+            self._call_slice(loop)
 
     def run_on_thread(self, name: str) -> None:
         """Run jobs on a thread of their own."""
@@ -89,13 +100,12 @@ class Dispatcher:
             if self._thread is not None:
                 self._tokens.put(None)
             elif self._loop is not None:
-                self._call_slice()
+                self._call_slice(self._loop)
 
     def run_if_closed(self) -> None:
         """Who posted for a late subscriber calls this after letting go of `lock`: nobody else runs jobs any more."""
-        while self._closed and self._jobs:
-            job, argument = self._jobs.popleft()
-            _guarded(job, argument)
+        if self._closed:
+            self._run_jobs()
 
     def close(self, then: Callable[[], None]) -> None:
         """Run what has been posted, then ``then`` (on the delivering thread), and end."""
@@ -103,7 +113,8 @@ class Dispatcher:
 
     def abandon(self) -> None:
         """Nobody runs jobs any more: what is posted from now on runs at once."""
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
+        self._turn = threading.Lock()
         self._jobs.clear()
         self._closed = True
         self._thread = None
@@ -117,43 +128,41 @@ class Dispatcher:
         self._closed = True
         then()
 
-    def _call_slice(self) -> None:
-        loop = self._loop
-        if loop is None or loop.is_closed():
-            return
-        try:
-            running = asyncio.get_running_loop()
-        except RuntimeError:
-            running = None
-        if running is loop:
-            loop.call_soon(self._slice)
+    def _call_slice(self, loop: asyncio.AbstractEventLoop) -> None:
+        if running_loop() is loop:
+            loop.call_soon(self._slice, loop)
         else:
-            loop.call_soon_threadsafe(self._slice)
+            with suppress(RuntimeError):  # it has closed, and nobody listens there any more
+                loop.call_soon_threadsafe(self._slice, loop)
 
-    def _slice(self) -> None:
+    def _slice(self, loop: asyncio.AbstractEventLoop) -> None:
         """As many jobs as fit in 5 ms; the rest in the next turn, so that the loop breathes."""
-        jobs = self._jobs
-        until = time.perf_counter() + _SLICE_S
         try:
-            while jobs:
-                job, argument = jobs.popleft()
-                _guarded(job, argument)
-                if time.perf_counter() > until:
-                    break
+            self._run_jobs(time.perf_counter() + _SLICE_S)
         finally:
             self._due = False
-            if jobs:
+            if self._jobs:
                 self._due = True
-                self._call_slice()
+                self._call_slice(loop)
 
     def _run(self) -> None:
-        jobs = self._jobs
         while not self._closed:
             self._tokens.get()
             self._due = False
-            while jobs:
-                job, argument = jobs.popleft()
-                _guarded(job, argument)
+            self._run_jobs()
+
+    def _run_jobs(self, until: float = math.inf) -> None:
+        """Run jobs, unless somebody is at it already: another thread, or this one further up, which go on with ours."""
+        jobs = self._jobs
+        while jobs and self._turn.acquire(blocking=False):
+            try:
+                while jobs:
+                    job, argument = jobs.popleft()
+                    _guarded(job, argument)
+                    if time.perf_counter() > until and not self._closed:
+                        return
+            finally:
+                self._turn.release()
 
 
 def _guarded(job: Callable[[V], None], argument: V) -> None:
@@ -188,8 +197,8 @@ class Subscription(abc.DisposableBase):
         if on_next is not None:
             try:
                 self._context.run(on_next, value)
-            except Exception as error:
-                report_unhandled(error, "on_next of a subscriber")
+            except BaseException as error:
+                _caught(error, "on_next")
 
     def fail(self, error: Exception) -> None:
         """Hand the error over, the last thing it hears; without ``on_error`` it is reported as unhandled."""
@@ -202,8 +211,8 @@ class Subscription(abc.DisposableBase):
             return
         try:
             self._context.run(on_error, error)
-        except Exception as raised:
-            report_unhandled(raised, "on_error of a subscriber")
+        except BaseException as raised:
+            _caught(raised, "on_error")
 
     def complete(self) -> None:
         """Say that nothing more comes."""
@@ -214,8 +223,8 @@ class Subscription(abc.DisposableBase):
         if on_completed is not None:
             try:
                 self._context.run(on_completed)
-            except Exception as error:
-                report_unhandled(error, "on_completed of a subscriber")
+            except BaseException as error:
+                _caught(error, "on_completed")
 
     def dispose(self) -> None:
         """Listen no more. Any thread may, also from within a callback."""
@@ -227,6 +236,11 @@ class Subscription(abc.DisposableBase):
     def _stop(self) -> None:
         self.is_stopped = True
         self._next = self._error = self._completed = self._detach = None
+
+
+def _caught(error: BaseException, callback: str) -> None:
+    _let_out(error)
+    report_unhandled(error, f"{callback} of a subscriber")
 
 
 def callbacks_of(on_next: Any, on_error: OnError, on_completed: OnCompleted) -> tuple[OnNext, OnError, OnCompleted]:

@@ -10,12 +10,13 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import Any, Generic, TypeVar, cast
 
-from reactivex import Observable, abc
+from reactivex import Observable, abc, operators
 from reactivex.internal.exceptions import SequenceContainsNoElementsError
 
-from rxsdk.core.loop import check_may_block
+from rxsdk.core.loop import check_may_block, running_loop
 from rxsdk.errors import DeliveryOverflow
 from rxsdk.reactive.delivery import MAILBOX_SIZE, Dispatcher, Subscription, callbacks_of
 
@@ -34,14 +35,11 @@ def wake(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
         if not future.done():
             future.set_result(None)
 
-    try:
-        here = asyncio.get_running_loop() is loop
-    except RuntimeError:
-        here = False
-    if here:
+    if running_loop() is loop:
         set_it()
-    elif not loop.is_closed():
-        loop.call_soon_threadsafe(set_it)
+    else:
+        with suppress(RuntimeError):  # that loop has closed: nobody waits there any more
+            loop.call_soon_threadsafe(set_it)
 
 
 class _Last:
@@ -64,7 +62,11 @@ class _Last:
 
     def outcome(self) -> Any:
         if self._error is not None:
-            raise self._error
+            error, self._error = self._error, None  # its traceback will hold us
+            try:
+                raise error
+            finally:
+                del error
         if self._value is _NOTHING:
             raise SequenceContainsNoElementsError()
         return self._value
@@ -104,12 +106,43 @@ class Stream(Observable[T_co]):
         """Subscribe an observer, or up to three callbacks. They are called on the service's loop or its thread."""
         return cast("Observable[T_co]", self._source).subscribe(on_next, on_error, on_completed, scheduler=scheduler)
 
-    def pipe(self, *operators: Callable[[Any], Any]) -> Any:
+    def pipe(self, *steps: Callable[[Any], Any]) -> Any:
         """reactivex' ``pipe``; what comes out is a Stream again, unless an operator makes something of its own."""
         result: Any = self
-        for operator in operators:
+        for operator in steps:
             result = operator(result)
+        return self._ours(result)
+
+    def _ours(self, result: Any) -> Any:
+        if type(result) is list:  # of ``partition``
+            return [self._ours(part) for part in result]
         return Stream(self._dispatcher, result) if type(result) is Observable else result
+
+    # These go round ``pipe`` in reactivex.
+
+    def __add__(self, other: Observable[Any]) -> Stream[Any]:
+        return Stream(self._dispatcher, super().__add__(other))
+
+    def __iadd__(self, other: Observable[Any]) -> Stream[Any]:
+        return self + other
+
+    def dematerialize(self) -> Any:
+        return self.pipe(operators.dematerialize())
+
+    def exclusive(self) -> Any:
+        return self.pipe(operators.exclusive())
+
+    def partition_indexed(self, predicate_indexed: Callable[[Any, int], bool]) -> Any:
+        return self.pipe(operators.partition_indexed(predicate_indexed))
+
+    def pluck(self, key: Any) -> Any:
+        return self.pipe(operators.pluck(key))
+
+    def sum(self, key_mapper: Callable[[Any], float] | None = None) -> Any:
+        return self.pipe(operators.sum(cast(Any, key_mapper)))
+
+    def switch_latest(self) -> Any:
+        return self.pipe(operators.switch_latest())
 
     def __await__(self) -> Generator[Any, None, T_co]:
         return self._wait_for_last().__await__()
@@ -162,11 +195,13 @@ class _Inbox:
         self.waiter: asyncio.Future[None] | None = None
 
     def on_next(self, value: Any) -> None:
-        if len(self.values) >= MAILBOX_SIZE:
-            self.on_error(DeliveryOverflow(MAILBOX_SIZE))
-        elif not self.over:
+        if self.over:
+            return
+        if len(self.values) < MAILBOX_SIZE:
             self.values.append(value)
             self._wake()
+        else:
+            self.on_error(DeliveryOverflow(MAILBOX_SIZE))
 
     def on_error(self, error: Exception) -> None:
         if not self.over:
@@ -200,7 +235,10 @@ class _Iteration(Generic[T]):
                 self._subscription.dispose()
                 if inbox.error is not None:
                     error, inbox.error = inbox.error, None
-                    raise error
+                    try:
+                        raise error
+                    finally:
+                        del error
                 raise StopAsyncIteration
             inbox.waiter = asyncio.get_running_loop().create_future()
             if not inbox.values and not inbox.over:  # else it came before the waiter was there to be woken

@@ -1,0 +1,244 @@
+"""An open WebSocket transport: messages both ways, and a full buffer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from rxsdk.core.transport import Transport
+from rxsdk.errors import ConnectionLost
+from tests.core.fakes import until
+from tests.core.wire import (
+    BINARY,
+    CONT,
+    PING,
+    TEXT,
+    Ear,
+    Serve,
+    accept,
+    close_frame,
+    frame,
+    goodbye,
+    opener,
+    read_frame,
+    read_request,
+    run,
+    tcp_server,
+    websocket_server,
+)
+
+Scene = Callable[[Transport, Ear], Awaitable[None]]
+
+
+def meet(play: Serve, scene: Scene, **settings: Any) -> Ear:
+    """Open a WebSocket to a server that does ``play``, and let ``scene`` use it."""
+    ear = Ear()
+
+    async def both() -> None:
+        async with websocket_server(play) as port:
+            transport = await opener(f"ws://127.0.0.1:{port}/ws", **settings)()
+            transport.start(ear)
+            await scene(transport, ear)
+            await transport.close()
+
+    run(both())
+    return ear
+
+
+def sending(*data: bytes) -> Serve:
+    """Send ``data``, one TCP segment each as far as that can be had, and then wait for the client to go."""
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for piece in data:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+        await goodbye(reader, writer)
+
+    return play
+
+
+async def until_lost(transport: Transport, ear: Ear) -> None:
+    await ear.until(lambda: ear.lost)
+    assert not transport.writable
+    transport.write([b"into the void"])  # harmless
+
+
+def lost_with(*data: bytes, **settings: Any) -> ConnectionLost:
+    """How a connection is lost to a server that sends ``data``."""
+    error = meet(sending(*data), until_lost, **settings).lost
+    assert isinstance(error, ConnectionLost)
+    return error
+
+
+# -- messages
+
+
+@pytest.mark.parametrize("is_text", [True, False])
+def test_messages_go_both_ways_whole(is_text: bool) -> None:
+    ours, theirs = [b"1", b"", "é🗝".encode(), b"x" * 70_000], [b"a", b"", b"y" * 66_000]
+    received: list[str | bytes] = []
+
+    async def play(server: ServerConnection) -> None:
+        for message in theirs:
+            await server.send(message, text=is_text)
+        async for message in server:
+            received.append(message)
+
+    async def both() -> None:
+        async with serve(play, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            transport = await opener(f"ws://127.0.0.1:{port}", is_text=is_text)()
+            ear = Ear()
+            transport.start(ear)
+            transport.write(ours[:1])
+            transport.write(ours[1:])
+            await ear.until(lambda: ear.frames == theirs)
+            await transport.close()
+
+    run(both())
+    assert received == ([message.decode() for message in ours] if is_text else ours)
+
+
+def test_a_message_in_the_segment_of_the_handshake_is_kept_for_the_start() -> None:
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await read_request(reader)
+        writer.write(accept(request) + frame(TEXT, b"first") + frame(TEXT, b"second"))
+        await goodbye(reader, writer)
+
+    async def both() -> None:
+        async with tcp_server(play) as port:
+            transport = await opener(f"ws://127.0.0.1:{port}/ws")()
+            await asyncio.sleep(0)
+            ear = Ear()
+            transport.start(ear)
+            assert ear.frames == [b"first", b"second"]
+            await transport.close()
+
+    run(both())
+
+
+def test_lost_before_the_start_the_messages_come_first_and_the_loss_after() -> None:
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await read_request(reader)
+        writer.write(accept(request) + frame(TEXT, b"go away") + close_frame(1008, "no"))
+        await reader.read()
+        gone.set()
+
+    async def both() -> None:
+        async with tcp_server(play) as port:
+            transport = await opener(f"ws://127.0.0.1:{port}/ws")()
+            await gone.wait()
+            ear = Ear()
+            transport.start(ear)
+            assert ear.frames == [b"go away"]
+            assert str(ear.lost) == "connection lost: the server closed it (1008 no)"
+            await transport.close()
+
+    gone = asyncio.Event()
+    run(both())
+
+
+def test_a_message_in_fragments_is_put_together() -> None:
+    data = [
+        frame(TEXT, b"a", fin=False),
+        frame(CONT, b"b", fin=False),
+        frame(PING, b"between"),
+        frame(CONT, b"c"),
+        frame(TEXT, b"", fin=False),
+        frame(CONT, b""),
+        frame(TEXT, b"whole"),
+    ]
+
+    async def scene(transport: Transport, ear: Ear) -> None:
+        await ear.until(lambda: ear.frames == [b"abc", b"", b"whole"])
+
+    meet(sending(*data), scene)
+    meet(sending(b"".join(data)), scene)
+    meet(sending(*(bytes([byte]) for byte in b"".join(data))), scene)
+
+
+def test_messages_of_the_other_kind_are_dropped() -> None:
+    data = [
+        frame(BINARY, b"no"),
+        frame(TEXT, b"1"),
+        frame(BINARY, b"no", fin=False),
+        frame(CONT, b"no"),
+        frame(TEXT, b"2"),
+    ]
+
+    async def scene(transport: Transport, ear: Ear) -> None:
+        await ear.until(lambda: ear.frames[-1:] == [b"2"])
+
+    assert meet(sending(*data), scene).frames == [b"1", b"2"]
+
+
+def test_pings_are_answered() -> None:
+    answers: list[tuple[int, bytes]] = []
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(frame(PING, b"are you there") + frame(10, b"a pong nobody asked for"))
+        answers.append(await read_frame(reader))
+        writer.write(frame(TEXT, b"thanks"))
+        await goodbye(reader, writer)
+
+    async def scene(transport: Transport, ear: Ear) -> None:
+        await ear.until(lambda: ear.frames == [b"thanks"])
+
+    meet(play, scene)
+    assert answers == [(10, b"are you there")]
+
+
+# -- a full buffer
+
+
+def test_a_full_buffer_is_told_and_its_emptying_too() -> None:
+    may_read = asyncio.Event()
+    size = 0
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal size
+        await may_read.wait()
+        while data := await reader.read(1 << 20):
+            size += len(data)
+
+    async def scene(transport: Transport, ear: Ear) -> None:
+        written = 0
+        while transport.writable:
+            transport.write([b"x" * 1_000_000])
+            written += 1_000_000
+            await asyncio.sleep(0)
+            assert written < 200_000_000
+        assert ear.writable_again == 0
+        may_read.set()
+        await ear.until(lambda: ear.writable_again)
+        assert transport.writable
+        await asyncio.wait_for(transport.close(), 5)
+        assert size > written
+
+    meet(play, scene)
+
+
+def test_a_buffer_that_empties_before_the_start_is_told_to_nobody() -> None:
+    may_read = asyncio.Event()
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await may_read.wait()
+        while await reader.read(1 << 20):
+            pass
+
+    async def both() -> None:
+        async with websocket_server(play) as port:
+            transport = await opener(f"ws://127.0.0.1:{port}/ws")()
+            while transport.writable:
+                transport.write([b"x" * 1_000_000])
+                await asyncio.sleep(0)
+            may_read.set()
+            await until(lambda: transport.writable)
+            await transport.close()
+
+    run(both())

@@ -1,0 +1,12 @@
+"""Every test here leaves no thread behind."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.register_assert_rewrite("tests.files.wire", "tests.core.fakes")
+
+
+@pytest.fixture(autouse=True)
+def _threads_end(no_thread_left: None) -> None:
+    """See `no_thread_left`."""

@@ -1,0 +1,280 @@
+"""Upload sources: what counts as a file, what is told of it, and the bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rxsdk.errors import UploadError
+from rxsdk.files import File
+from rxsdk.files.sources import PLACEHOLDER, Source, take_files
+
+BYTES = bytes(range(256)) * 10
+
+
+def source_of(value: Any) -> Source:
+    doc, [upload] = take_files({"name": "x", "photo": value})
+    assert doc == {"name": "x", "photo": PLACEHOLDER}
+    assert (upload.attr, upload.index) == ("photo", 0)
+    return upload.source
+
+
+def content_of(source: Source, size: int = 1000) -> bytes:
+    async def read() -> list[bytes]:
+        return [chunk async for chunk in source.chunks(size)]
+
+    chunks = asyncio.run(read())
+    assert all(len(chunk) == size for chunk in chunks[:-1])
+    assert 0 < len(chunks[-1]) <= size
+    return b"".join(chunks)
+
+
+def problem_of(value: Any) -> UploadError:
+    doc = {"photo": value}
+    with pytest.raises(UploadError) as caught:
+        take_files(doc)
+    assert caught.value.attr == "photo"
+    assert doc == {"photo": value}
+    return caught.value
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    path.write_bytes(BYTES)
+    os.utime(path, ns=(0, 1_600_000_000_123_456_789))
+    return path
+
+
+# -- what is a file
+
+
+def test_a_doc_without_files_is_handed_on_as_it_is() -> None:
+    doc = {"a": 1, "b": [1, 2], "c": {"d": Path("deeper is not looked at")}, "e": "text", "f": []}
+    plain, uploads = take_files(doc)
+    assert plain is doc
+    assert uploads == []
+
+
+def test_the_doc_is_not_changed_and_the_order_is_kept(path: Path) -> None:
+    doc = {"b": path, "name": "x", "a": [File(b"1", name="1"), path]}
+    before = dict(doc)
+    plain, uploads = take_files(doc)
+    assert doc == before
+    assert plain == {"b": PLACEHOLDER, "name": "x", "a": PLACEHOLDER}
+    assert list(plain) == list(doc)
+    assert [(upload.attr, upload.index, upload.source.info.name) for upload in uploads] == [
+        ("b", 0, "photo.png"),
+        ("a", 0, "1"),
+        ("a", 1, "photo.png"),
+    ]
+
+
+def test_a_list_of_files_and_other_things_is_refused(path: Path) -> None:
+    assert "files and other things" in problem_of([path, "text"]).problem
+
+
+def test_a_file_shows_nothing_of_its_content() -> None:
+    assert repr(File(b"secret", name="a")) == "File(name='a', mime_type=None)"
+
+
+# -- bytes
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"0123",
+        bytearray(b"0123"),
+        memoryview(b"0123"),
+        memoryview(b"x0x1x2x3")[1::2],
+        memoryview(b"0123").cast("H"),
+    ],
+)
+def test_bytes_of_every_kind(content: Any) -> None:
+    source = source_of(File(content, name="a.txt"))
+    assert source.info.size == 4
+    assert content_of(source, 3) == b"0123"
+
+
+def test_bytes_are_taken_when_the_call_is_made() -> None:
+    content = bytearray(b"before")
+    source = source_of(File(content, name="a.txt"))
+    content[:] = b"after!"
+    assert content_of(source) == b"before"
+
+
+def test_chunks_that_come_out_even() -> None:
+    source = source_of(File(BYTES, name="a"))
+    assert content_of(source, len(BYTES)) == content_of(source, len(BYTES) // 2) == BYTES
+
+
+def test_bytes_need_a_name() -> None:
+    error = problem_of(File(b"1"))
+    assert str(error) == 'doc.photo: bytes: need a name: File(data, name="photo.png")'
+    assert "need a name" in problem_of(File(b"1", name="")).problem
+
+
+@pytest.mark.parametrize("settings", [{"name": 5}, {"name": Path("a")}, {"name": "a", "mime_type": 5}])
+def test_particulars_of_the_wrong_type_are_refused(settings: dict[str, Any]) -> None:
+    assert "must be strings" in problem_of(File(b"1", **settings)).problem
+
+
+def test_other_content_is_refused() -> None:
+    assert "cannot read from str" in problem_of(File("a path", name="a")).problem  # type: ignore[arg-type]
+
+
+# -- what is told of it
+
+
+@pytest.mark.parametrize(
+    ("name", "mime_type"),
+    [("a.png", "image/png"), ("a.tar.gz", "application/x-tar"), ("a", "application/octet-stream")],
+)
+def test_the_type_is_guessed_from_the_name(name: str, mime_type: str) -> None:
+    assert source_of(File(b"1", name=name)).info.mime_type == mime_type
+
+
+def test_what_is_given_goes_before_what_is_found(path: Path) -> None:
+    info = source_of(File(path, name="é.txt", mime_type="x/y", last_modified_ms=5)).info
+    assert (info.name, info.mime_type, info.last_modified_ms) == ("é.txt", "x/y", 5)
+
+
+@pytest.mark.parametrize("moment", [1.5, True, "1"])
+def test_the_moment_must_be_whole_milliseconds(moment: Any) -> None:
+    assert "whole number" in problem_of(File(b"1", name="a", last_modified_ms=moment)).problem
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png"))
+    path.write_bytes(b"1")
+    error = problem_of(path)
+    assert "no text" in error.problem
+    str(error).encode()
+    assert source_of(File(path, name="ok.png")).info.name == "ok.png"
+
+
+# -- paths
+
+
+def test_a_path(path: Path) -> None:
+    source = source_of(path)
+    info = source.info
+    assert (info.name, info.size, info.mime_type) == ("photo.png", len(BYTES), "image/png")
+    assert info.last_modified_ms == 1_600_000_000_123
+    assert content_of(source) == BYTES
+
+
+def test_paths_that_cannot_be_read(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problem_of(tmp_path / "missing").problem == "No such file or directory"
+    assert problem_of(tmp_path).problem == "is a directory"
+    (tmp_path / "empty").touch()
+    assert "is empty" in problem_of(tmp_path / "empty").problem
+    os.mkfifo(tmp_path / "fifo")
+    assert "no regular file" in problem_of(tmp_path / "fifo").problem
+
+    def refuse(*_: Any) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    error = problem_of(path)
+    assert (error.name, error.problem) == (str(path), "Permission denied")
+    assert isinstance(error.__cause__, PermissionError)
+
+
+@pytest.mark.parametrize(
+    ("size", "what"), [(len(BYTES) - 1, "shorter"), (0, "shorter"), (1500, "shorter"), (len(BYTES) + 1, "grew")]
+)
+def test_a_file_that_changes_its_size_while_it_is_read(path: Path, size: int, what: str) -> None:
+    source = source_of(path)
+    os.truncate(path, size)
+    with pytest.raises(EOFError, match=what):
+        content_of(source)
+
+
+def test_a_file_that_is_gone_when_its_turn_comes(path: Path) -> None:
+    source = source_of(path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        content_of(source)
+
+
+# -- open files
+
+
+def test_an_open_file_is_read_from_where_it_stands(path: Path) -> None:
+    with path.open("rb") as opened:
+        opened.seek(100)
+        source = source_of(opened)
+        assert opened.tell() == 100
+        info = source.info
+        assert (info.name, info.size) == ("photo.png", len(BYTES) - 100)
+        assert info.last_modified_ms == 1_600_000_000_123
+        opened.seek(0)
+        assert content_of(source) == BYTES[100:]
+        assert content_of(source, 7) == BYTES[100:]
+
+
+def test_files_in_memory() -> None:
+    source = source_of(File(io.BytesIO(BYTES), name="a"))
+    assert content_of(source) == BYTES
+    assert source.info.last_modified_ms > 1_600_000_000_000
+    assert "need a name" in problem_of(io.BytesIO(BYTES)).problem
+    with tempfile.SpooledTemporaryFile() as spooled:
+        spooled.write(BYTES)
+        spooled.seek(0)
+        assert content_of(source_of(File(spooled, name="a"))) == BYTES  # type: ignore[arg-type]
+    with tempfile.TemporaryFile() as nameless:  # its name is a number
+        nameless.write(b"1")
+        nameless.seek(0)
+        assert "need a name" in problem_of(nameless).problem
+
+
+def test_a_file_that_gives_less_than_asked_for_is_read_on(tmp_path: Path) -> None:
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return super().read(min(size or 0, 7))
+
+    assert content_of(source_of(File(Slow(BYTES), name="a"))) == BYTES
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a", BYTES)
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive, archive.open("a") as inside:
+        assert content_of(source_of(File(inside, name="a"))) == BYTES  # type: ignore[arg-type]
+
+
+def test_open_files_that_cannot_be_read(path: Path, tmp_path: Path) -> None:
+    with path.open(encoding="latin-1") as text:
+        assert "is open as text" in problem_of(text).problem
+        assert "is open as text" in problem_of(File(text, name="a")).problem  # type: ignore[arg-type]
+    with (tmp_path / "written").open("wb") as written:
+        assert "cannot be read" in problem_of(written).problem
+    opened = path.open("rb")
+    opened.close()
+    error = problem_of(opened)
+    assert (error.name, "closed file" in error.problem) == ("photo.png", True)
+    with path.open("rb") as at_end:
+        at_end.read()
+        assert "is empty" in problem_of(at_end).problem
+
+
+def test_a_pipe_has_no_size() -> None:
+    read_end, write_end = os.pipe()
+    with open(read_end, "rb") as opened, open(write_end, "wb"):
+        assert "no known size" in problem_of(File(opened, name="a")).problem
+
+
+def test_an_open_file_that_became_shorter_or_was_closed(path: Path) -> None:
+    with path.open("rb") as opened:
+        source = source_of(opened)
+        os.truncate(path, 1500)
+        with pytest.raises(EOFError, match="shorter"):
+            content_of(source)
+    with pytest.raises(OSError, match="closed file"):
+        content_of(source)

@@ -1,0 +1,22 @@
+"""Every test here leaves no thread behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+pytest.register_assert_rewrite("tests.reactive.helpers", "tests.core.fakes")
+
+from tests.reactive.helpers import Table, delivery_thread  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _threads_end(no_thread_left: None) -> None:
+    """See `no_thread_left`."""
+
+
+@pytest.fixture
+def table() -> Iterator[Table]:
+    with delivery_thread() as dispatcher:
+        yield Table(dispatcher)

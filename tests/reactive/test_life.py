@@ -1,0 +1,301 @@
+"""`Life`: opening, being ready, and ending in every way, with a machine that knows no wire."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from rxsdk.core.reconnect import ReconnectPolicy
+from rxsdk.core.state import ConnectionState
+from rxsdk.core.transport import MemoryServer, Transport, memory_pair
+from rxsdk.errors import ConnectFailed, ConnectionLost, LocalProtocolError
+from rxsdk.reactive.life import Life
+from tests.conftest import wait_until
+from tests.core.fakes import FakeClock, ScriptedMachine, turns, until
+from tests.reactive.helpers import Notes
+
+
+class Opened:
+    """A life and the far ends of its connections."""
+
+    def __init__(
+        self, loop: Any = "auto", failure: Exception | None = None, clock: Any = None, listens: bool = True
+    ) -> None:
+        self.life = Life()
+        self.machine = ScriptedMachine()
+        self.servers: list[MemoryServer] = []
+        self.failure = failure
+        self.notes = Notes()
+        if listens:
+            self.life.states.map(lambda state: state.name).subscribe(self.notes)
+        self.before_end: list[bool] = []
+        self.life.open(
+            self.machine,
+            self._connect,
+            handlers={str: self._on_event, int: lambda number: 1 // number},
+            before_end=self._before_end,
+            loop=loop,
+            policy=ReconnectPolicy(base_s=0.001, cap_s=0.001),
+            clock=clock,
+        )
+
+    async def _connect(self) -> Transport:
+        if self.failure is not None:
+            raise self.failure
+        transport, server = memory_pair()
+        self.servers.append(server)
+        return transport
+
+    async def _before_end(self) -> None:
+        self.before_end.append(self.life.lease.loop.is_running())
+
+    def _on_event(self, name: Any) -> None:
+        self.life.set_state(ConnectionState(name))
+
+    def happen(self, *events: Any) -> None:
+        """Let the machine report ``events``."""
+
+        def report(_: None) -> None:
+            self.machine.happened += events
+            self.life.connection.flush()
+
+        self.life.on_loop(report, None)
+
+    def up(self) -> None:
+        """Wait for the connection, and let the machine say that it is ready."""
+        wait_until(lambda: "connected" in self.machine.verbs)
+        self.happen("ready")
+        self.life.wait_ready(5, "ws://x")
+
+
+FATAL = ConnectFailed("ws://x", "gone", fatal=True)
+
+
+def test_opened_ready_and_closed_on_a_thread_of_ours() -> None:
+    opened = Opened()
+    life = opened.life
+    assert life.is_open
+    assert life.is_used
+    opened.up()
+    late = Notes()
+    life.readiness.subscribe(late)
+    closing = life.close()
+    assert life.close() is closing
+    assert not life.is_open
+    assert closing.result(5).name == "closed"
+    assert not opened.servers[0].open
+    assert opened.machine.verbs == ["connected", "close"]
+    assert opened.before_end == [True]
+    assert opened.notes.values == ["idle", "connecting", "ready", "closing", "closed"]
+    assert opened.notes.completed
+    assert late.values == [True, False]
+    assert life.lease.loop.is_closed()
+    assert life.why_closed == "the service is closed"
+
+
+def test_the_same_on_the_callers_loop() -> None:
+    async def scene() -> None:
+        opened = Opened()
+        life = opened.life
+        await until(lambda: "connected" in opened.machine.verbs)
+        opened.happen("ready")
+        await life.when_ready(5, "ws://x")
+        await life.aclose()
+        assert opened.notes.values == ["idle", "connecting", "ready", "closing", "closed"]
+        assert opened.notes.threads == {threading.current_thread()}
+
+    asyncio.run(scene())
+
+
+def test_closed_asynchronously_our_threads_end_too() -> None:
+    async def scene() -> Life:
+        opened = Opened("own")
+        await opened.life.aclose()
+        return opened.life
+
+    assert asyncio.run(scene()).lease.loop.is_closed()
+
+
+def test_a_fatal_failure_ends_it_with_its_error(caplog: pytest.LogCaptureFixture) -> None:
+    opened = Opened(failure=FATAL)
+    with pytest.raises(ConnectFailed) as caught:
+        opened.life.wait_ready(5, "ws://x")
+    assert caught.value is FATAL
+    assert opened.notes.over.wait(5)
+    assert opened.notes.error is FATAL
+    assert opened.notes.values == ["idle", "connecting", "failed"]
+    assert opened.machine.log == [("fail", str(FATAL))]
+    assert opened.life.why_closed == str(FATAL)
+    assert caplog.records == []  # somebody was told
+    wait_until(opened.life.lease.loop.is_closed)
+    assert opened.life.close().result(5).name == "failed"
+
+
+def test_a_failure_that_nobody_is_told_of_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    opened = Opened(failure=FATAL, listens=False)
+    wait_until(lambda: opened.life.state.name == "failed")
+    assert opened.life.close().result(5).name == "failed"
+    assert [record.getMessage() for record in caplog.records] == [str(FATAL)]
+
+
+def test_closed_while_it_is_failing() -> None:
+    async def scene() -> None:
+        opened = Opened()
+        await until(lambda: "connected" in opened.machine.verbs)
+        opened.life.fail(FATAL)
+        assert (await opened.life.close()).name == "failed"
+        opened.life.fail(FATAL)
+
+    asyncio.run(scene())
+
+
+def test_not_ready_in_time_says_what_went_wrong_last() -> None:
+    opened = Opened(failure=ConnectFailed("ws://x", "refused"))
+    with pytest.raises(ConnectFailed, match=r"not ready within 0\.05 s: refused") as caught:
+        opened.life.wait_ready(0.05, "ws://x")
+    assert caught.value.__cause__ is opened.failure
+    opened.life.close().result(5)
+
+    async def scene() -> None:
+        opened = Opened()
+        with pytest.raises(ConnectFailed, match=r"not ready within 0\.01 s$"):
+            await opened.life.when_ready(0.01, "ws://x")
+        await opened.life.aclose()
+
+    asyncio.run(scene())
+
+
+def test_ready_again_after_a_loss() -> None:
+    opened = Opened()
+    notes = Notes()
+    opened.life.readiness.subscribe(notes)
+    opened.up()
+    opened.life.on_loop(lambda _: opened.servers[0].drop(ConnectionLost("cut")), None)
+    wait_until(lambda: opened.machine.verbs.count("connected") == 2)
+    opened.happen("ready")
+    wait_until(lambda: len(notes.values) == 4)
+    opened.life.close().result(5)
+    assert notes.values == [False, True, False, True, False]
+
+
+def test_what_the_machine_reports_while_it_ends_moves_no_state() -> None:
+    """The answer to verify may come in the very turn in which the service is closed."""
+
+    async def scene() -> None:
+        opened = Opened()
+        await until(lambda: "connected" in opened.machine.verbs)
+        opened.happen("ready", "authenticating")
+        closing = opened.life.close()
+        assert (await asyncio.wait_for(closing, 5)).name == "closed"
+        assert opened.notes.values == ["idle", "connecting", "closing", "closed"]
+
+    asyncio.run(scene())
+
+
+def test_a_handler_that_raises_ends_it_with_a_mistake_of_ours() -> None:
+    opened = Opened()
+    opened.up()
+    opened.happen(0)
+    assert opened.notes.over.wait(5)
+    assert isinstance(opened.notes.error, LocalProtocolError)
+    assert isinstance(opened.notes.error.__cause__, ZeroDivisionError)
+    opened.life.close().result(5)
+
+
+@pytest.mark.parametrize("suspended", [False, True])
+def test_a_mistake_of_ours_ends_it_in_every_state(suspended: bool) -> None:
+    async def scene() -> None:
+        clock = FakeClock()
+        opened = Opened(failure=ConnectFailed("ws://x", "refused"), clock=clock)
+        await until(lambda: clock.timers)
+        if suspended:
+            opened.life.connection.suspend()
+            await turns()
+        opened.machine.bugs["handle_deadline"] = KeyError("k")
+        opened.machine.deadline = clock.now()
+        opened.life.connection.flush_now()
+        clock.advance(0.0)
+        await until(opened.notes.over.is_set)
+        assert isinstance(opened.notes.error, LocalProtocolError)
+        assert opened.notes.values[-1] == "failed"
+
+    asyncio.run(scene())
+
+
+def test_suspended_in_the_moment_it_was_opened() -> None:
+    async def scene() -> None:
+        opened = Opened()
+        opened.life.connection.suspend()
+        await turns()
+        assert opened.life.state.name == "suspended"
+        opened.life.connection.resume()
+        await until(lambda: opened.servers)
+        await opened.life.aclose()
+
+    asyncio.run(scene())
+
+
+# -- on the loop
+
+
+def test_jobs_of_other_threads_run_on_the_loop_in_order() -> None:
+    opened = Opened()
+    ran: list[int] = []
+    places: set[threading.Thread] = set()
+
+    def job(number: int) -> None:
+        ran.append(number)
+        places.add(threading.current_thread())
+
+    for number in range(1000):
+        opened.life.on_loop(job, number)
+    opened.life.close().result(5)
+    assert ran == list(range(1000))
+    assert [place.name for place in places] == ["rxsdk loop"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_job_that_raises_does_not_hold_up_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    opened = Opened()
+    gate, ran = threading.Event(), threading.Event()
+
+    def fail(_: None) -> None:
+        raise KeyError("k")
+
+    opened.life.on_loop(lambda _: gate.wait(5), None)
+    opened.life.on_loop(fail, None)
+    opened.life.on_loop(lambda _: ran.set(), None)
+    gate.set()
+    assert ran.wait(5)
+    opened.life.close().result(5)
+    assert "KeyError" in caplog.text
+
+
+# -- ending without a loop
+
+
+def test_closed_without_ever_being_opened() -> None:
+    life, notes = Life(), Notes()
+    life.states.subscribe(notes)
+    assert not life.is_used
+    assert life.close().result(5).name == "closed"
+    assert life.why_closed == "the service is closed"
+
+
+def test_closed_after_its_loop_is_gone() -> None:
+    async def scene() -> Life:
+        opened = Opened("running")
+        await until(lambda: "connected" in opened.machine.verbs)
+        return opened.life
+
+    life = asyncio.run(scene())
+    assert life.close().result(5).name == "closed"
+
+
+def test_abandoned_as_after_a_fork() -> None:
+    life = Life()
+    life.abandon("forked")
+    assert (life.state.name, life.is_open, life.why_closed) == ("closed", False, "forked")
