@@ -35,6 +35,7 @@ from rxsdk.errors import (
 )
 from rxsdk.files import File
 from rxsdk.limp import ApiService
+from rxsdk.protocols.limp.quota import QuotaPolicy
 from rxsdk.protocols.limp.res import Args, Doc, Query, Res, Session
 from rxsdk.reactive.call import Call
 from rxsdk.reactive.streams import Stream
@@ -80,6 +81,7 @@ __all__ = [
     "NoCredentials",
     "ProtocolError",
     "Query",
+    "QuotaPolicy",
     "ReconnectPolicy",
     "RemoteProtocolError",
     "Res",

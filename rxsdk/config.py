@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import ssl
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 from rxsdk.core.loop import LoopChoice
 from rxsdk.core.reconnect import ReconnectPolicy
 from rxsdk.errors import ConfigurationError
+from rxsdk.protocols.limp.quota import QuotaPolicy
 
 if TYPE_CHECKING:
     from rxsdk.cache import CredentialCache
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["MAX_FILE_CHUNK_SIZE", "AuthHashLevel", "SDKConfig"]
 
 AuthHashLevel = Literal["5.0", "5.6", "6.1"]
+Answer = tuple[str, str, str] | None
+FreshCredentials = Callable[[], Answer] | Callable[[], Awaitable[Answer]]
 
 MAX_FILE_CHUNK_SIZE = 780_000
 """Bytes. The largest chunk whose frame stays under the server's 4 MiB for every content (limp.md, "Files")."""
@@ -71,6 +74,14 @@ class SDKConfig:
     reconnect: ReconnectPolicy = field(default_factory=ReconnectPolicy)
     """The delays between tries to connect."""
 
+    quota: QuotaPolicy = field(default_factory=QuotaPolicy)
+    """What to do about the server's quota of messages a minute."""
+    fresh_credentials: FreshCredentials | None = field(default=None, repr=False)
+    """Asked when the session is refused after a reconnect: returns ``(auth_var, auth_val, password)`` to sign in with,
+    or None to be signed out. A function (called on a thread of its own) or a coroutine function."""
+    telemetry: bool = False
+    """Tell OpenTelemetry of calls, reconnects and round trips (extra ``rxsdk[telemetry]``)."""
+
     loop: LoopChoice = "auto"
     """Where the connection runs: the caller's ``"running"`` loop, our ``"own"`` thread, or what fits."""
     ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
@@ -110,6 +121,12 @@ class SDKConfig:
             check_seconds(name, getattr(self, name))
         if not isinstance(self.reconnect, ReconnectPolicy):
             raise ConfigurationError("reconnect", "must be a rxsdk.ReconnectPolicy")
+        if not isinstance(self.quota, QuotaPolicy):
+            raise ConfigurationError("quota", "must be a rxsdk.QuotaPolicy")
+        if self.fresh_credentials is not None and not callable(self.fresh_credentials):
+            raise ConfigurationError("fresh_credentials", "must be a function or a coroutine function")
+        if not isinstance(self.telemetry, bool):
+            raise ConfigurationError("telemetry", "must be True or False")
         self._check_road()
 
     def _check_road(self) -> None:
@@ -127,6 +144,7 @@ class SDKConfig:
             raise ConfigurationError("debug", "must be True or False")
         if self.extra_headers is not None:
             _check_headers(self.extra_headers)
+            object.__setattr__(self, "extra_headers", dict(self.extra_headers))
         for verb in ("get", "put", "remove"):
             if self.cache is not None and not callable(getattr(self.cache, verb, None)):
                 raise ConfigurationError("cache", f"has no {verb}(); see rxsdk.cache.CredentialCache")

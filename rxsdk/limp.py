@@ -12,6 +12,7 @@ What every service has (loop, dispatcher, connection, the order of ending) is it
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import os
 import secrets
@@ -22,12 +23,12 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeVar, overload
+from typing import Any, Final, Literal, Self, TypeVar, cast, overload
 
 import msgspec
 
 from rxsdk.cache import Credentials, MemoryCache, scope_of
-from rxsdk.config import SDKConfig
+from rxsdk.config import Answer, FreshCredentials, SDKConfig
 from rxsdk.core.clock import Clock
 from rxsdk.core.connection import Connection
 from rxsdk.core.loop import LoopLease, check_may_block
@@ -57,6 +58,8 @@ from rxsdk.protocols.limp.events import (
     HeartbeatAnswered,
     MessageReceived,
     PhaseChanged,
+    ReauthRefused,
+    RequestRepeated,
     RequestWritten,
     ServerRefused,
     SessionChanged,
@@ -71,6 +74,7 @@ from rxsdk.reactive.call import Call
 from rxsdk.reactive.delivery import report_unhandled
 from rxsdk.reactive.life import Life
 from rxsdk.reactive.streams import Multicast, Stream
+from rxsdk.telemetry import telemetry_for
 
 __all__ = ["ApiService", "connector"]
 
@@ -171,6 +175,11 @@ class ApiService:
         if self._life.is_open:
             self._life.on_loop(Connection.resume, self._life.connection)
 
+    def reconnect_now(self) -> None:
+        """Do not wait for the delay to pass: the network is back. Does nothing while connected or suspended."""
+        if self._life.is_open:
+            self._life.on_loop(Connection.reconnect_now, self._life.connection)
+
     def __enter__(self) -> Self:
         check_may_block("with ApiService(…)", "async with ApiService(…)")
         self.init()
@@ -239,6 +248,11 @@ class ApiService:
     def state_stream(self) -> Stream[ConnectionState]:
         """`state` and its changes, the latest first."""
         return self._life.states
+
+    @property
+    def round_trip_stream(self) -> Stream[float]:
+        """Seconds each heartbeat took to be answered: hot, without replay."""
+        return self._round_trips
 
     # -- calls -------------------------------------------------------------------------------------------------
 
@@ -333,13 +347,9 @@ class ApiService:
             ConfigurationError: ``auth_var`` is not among the config's ``auth_attrs``, or the password is too weak
                 for level 6.1.
         """
-        config = self._needed_config()
-        self._check_auth_args(auth_var, auth_val, password)
-        doc, retry_doc = auth_docs(
-            config.auth_hash_level, auth_var, auth_val, password, config.anon_token, list(groups) if groups else None
-        )
-        request = self._request("session/auth", doc=doc)
-        request.retry_doc = None if retry_doc is None else encode_part("session/auth", "doc", retry_doc)
+        doc, retry_doc = self._auth_docs(auth_var, auth_val, password, groups)
+        request = self._request("session/auth")
+        request.doc, request.retry_doc = doc, retry_doc
         return self._send(request)
 
     def reauth(
@@ -426,14 +436,16 @@ class ApiService:
             call.fail(CallNotSent(request.endpoint, "the event loop that the service ran on is closed"))
         else:
             request.listener = call
+            self._telemetry.call_made(call)
             life.on_loop(self._submit, (request, uploads, attrs))
         return call
 
     def _submit(self, job: tuple[Request, Sequence[Upload], tuple[str, ...]]) -> None:
         request, uploads, attrs = job
         if uploads:
-            task = self._life.lease.loop.create_task(self._upload(request, uploads), name="rxsdk upload")
+            task = self._life.lease.loop.create_task(self._uploader.run(request, uploads), name="rxsdk upload")
             self._upload_tasks[request] = task
+            task.add_done_callback(partial(self._upload_done, request))
             return
         refusal = self._uploader.refusal(request.endpoint, attrs)
         if refusal is not None:
@@ -442,16 +454,12 @@ class ApiService:
         self._machine.submit(request, self._life.clock.now())
         self._life.connection.flush()
 
-    async def _upload(self, request: Request, uploads: Sequence[Upload]) -> None:
-        try:
-            await self._uploader.run(request, uploads)
-        except asyncio.CancelledError:
+    def _upload_done(self, request: Request, task: asyncio.Task[None]) -> None:
+        del self._upload_tasks[request]
+        if task.cancelled():  # perhaps before it took its first step
             self._fail(request, CallCancelled(request.endpoint, written=False))
-            raise
-        except Exception as error:
+        elif isinstance(error := task.exception(), Exception):
             self._fail(request, as_call_error(request, error))
-        finally:
-            del self._upload_tasks[request]
 
     def _cancel(self, request: Request, call: Call[Any], asked: bool) -> None:
         if self._life.is_open:
@@ -474,6 +482,17 @@ class ApiService:
         listener, request.listener = request.listener, None
         if listener is not None:
             listener.fail(error)
+
+    def _auth_docs(
+        self, auth_var: str, auth_val: str, password: str, groups: Sequence[str] | None = None
+    ) -> tuple[bytes, bytes | None]:
+        config = self._needed_config()
+        self._check_auth_args(auth_var, auth_val, password)
+        doc, retry_doc = auth_docs(
+            config.auth_hash_level, auth_var, auth_val, password, config.anon_token, list(groups) if groups else None
+        )
+        raw = encode_part("session/auth", "doc", doc)
+        return raw, None if retry_doc is None else encode_part("session/auth", "doc", retry_doc)
 
     def _check_auth_args(self, auth_var: str, auth_val: str, password: str) -> None:
         attrs = self._needed_config().auth_attrs
@@ -506,15 +525,18 @@ class ApiService:
         self._life = Life()
         self._messages: Multicast[Res[Doc]] = self._life.stream()
         self._authed: Multicast[Session | None] = self._life.stream(keep_latest=True, initial=None)
+        self._round_trips: Multicast[float] = self._life.stream()
         self._session: Session | None = None
         self._upload_tasks: dict[Request, asyncio.Task[None]] = {}
         self._cache_work: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
 
     def _open(self, config: SDKConfig) -> None:
         if config.leaves_machine_unencrypted:
             _warn_unencrypted(config.api)
         if config.debug:
             _show_wire()
+        self._telemetry = telemetry_for(config.telemetry, config.api)
         self._cache = config.cache or self._default_cache
         self._machine = _machine(config)
         self._uploader = Uploader(
@@ -532,8 +554,10 @@ class ApiService:
                 SessionChanged: self._on_session,
                 ConnectionGivenUp: lambda event: self._life.connection.drop(event.error),
                 ServerRefused: self._on_refused,
-                FrameRejected: lambda event: _log.warning("dropped: %s", event.error),
-                HeartbeatAnswered: lambda event: None,
+                ReauthRefused: self._on_reauth_refused,
+                RequestRepeated: lambda event: self._telemetry.retried(),
+                FrameRejected: self._on_frame_rejected,
+                HeartbeatAnswered: self._on_heartbeat_answered,
                 RequestWritten: lambda event: _wire_log.debug("→ %s", shown_request(event.request)),
             },
             before_end=self._before_end,
@@ -549,7 +573,12 @@ class ApiService:
         for request, task in uploads:
             self._fail(request, CallNotSent(request.endpoint, self._life.why_closed))
             task.cancel()
-        waited = [task for _, task in uploads] + ([self._cache_work] if self._cache_work else [])
+        waited = [task for _, task in uploads]
+        if self._asking is not None:
+            self._asking.cancel()
+            waited.append(self._asking)
+        if self._cache_work is not None:
+            waited.append(self._cache_work)
         if waited:
             await asyncio.wait(waited)
 
@@ -582,6 +611,7 @@ class ApiService:
 
     def _on_phase(self, event: PhaseChanged) -> None:
         if event.phase is Phase.DISCONNECTED:
+            self._telemetry.reconnecting()
             self._uploader.connection_lost()
         name = _STATE_OF_PHASE.get(event.phase)
         if name is not None:
@@ -591,6 +621,33 @@ class ApiService:
         self._session = event.session
         self._authed.emit(event.session)
         self._remember(event.session)
+
+    def _on_heartbeat_answered(self, event: HeartbeatAnswered) -> None:
+        self._telemetry.round_trip(event.round_trip_s)
+        self._round_trips.emit(event.round_trip_s)
+
+    def _on_frame_rejected(self, event: FrameRejected) -> None:
+        self._telemetry.dropped()
+        _log.warning("dropped: %s", event.error)
+
+    def _on_reauth_refused(self, event: ReauthRefused) -> None:
+        self._show(event.res)
+        self._asking = self._life.lease.loop.create_task(self._ask_for_credentials(), name="rxsdk credentials")
+
+    async def _ask_for_credentials(self) -> None:
+        """The session was refused after a reconnect: sign in with what the application's hook supplies."""
+        config = self._needed_config()
+        try:
+            answer = await _asked(config.fresh_credentials)
+            docs = None if answer is None else self._auth_docs(*answer)
+        except Exception as error:
+            report_unhandled(error, "fresh_credentials")
+            docs = None
+        if docs is None:
+            self._machine.give_session_up(self._life.clock.now())
+        else:
+            self._machine.sign_in_again(*docs)
+        self._life.connection.flush()
 
     def _on_refused(self, event: ServerRefused) -> None:
         res = event.res
@@ -635,6 +692,14 @@ def _typed(endpoint: str, doc_type: Any, res: Res[Any]) -> Res[Any]:
     return Res(res.status, res.msg, Args({**res.args, "docs": typed}), res.extra)
 
 
+async def _asked(hook: FreshCredentials | None) -> Answer:
+    if hook is None:
+        return None
+    if inspect.iscoroutinefunction(hook):
+        return cast(Answer, await hook())
+    return cast(Answer, await asyncio.to_thread(hook))
+
+
 def _machine(config: SDKConfig) -> LimpMachine:
     return LimpMachine(
         anon_token=config.anon_token,
@@ -645,12 +710,14 @@ def _machine(config: SDKConfig) -> LimpMachine:
         heartbeat_timeout_s=config.heartbeat_timeout_s,
         max_queued_calls=config.max_queued_calls,
         new_id=partial(secrets.token_urlsafe, 12),
+        quota=config.quota,
+        asks_for_credentials=config.fresh_credentials is not None,
         trace=config.debug,
     )
 
 
 def connector(config: SDKConfig) -> Connect:
-    """What opens the WebSockets of a service with this config; wrap it to look on: ``ApiService(config, connect=…)``."""
+    """What opens the WebSockets of a service with this config; wrap it to look on (``ApiService(connect=…)``)."""
     # Proxies of the environment are for the world outside.
     proxy = False if config.proxy is True and config.is_loopback else config.proxy
     return websocket_connect(

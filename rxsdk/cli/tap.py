@@ -131,8 +131,8 @@ class _Tapped:
             self._tap.sent(frame)
         self._inner.write(frames)
 
-    async def close(self) -> None:
-        await self._inner.close()
+    async def close(self, *, politely: bool = True) -> None:
+        await self._inner.close(politely=politely)
 
     # -- Receiver, for the transport
 

@@ -22,10 +22,13 @@ from rxsdk.core.clock import Clock, Timer
 from rxsdk.core.reconnect import ReconnectPolicy
 from rxsdk.core.state import ConnectionState
 from rxsdk.core.transport import Connect, Transport
-from rxsdk.errors import ConnectFailed, ConnectionLost, LocalProtocolError, RxSdkError, TransportError
+from rxsdk.errors import ConnectionLost, HeartbeatTimeout, LocalProtocolError, RxSdkError, TransportError
 from rxsdk.protocols.contract import Machine
 
 __all__ = ["Connection"]
+
+_LOOK_AT_CLOCKS_S = 5.0
+_SLEPT_S = 3.0
 
 _log = logging.getLogger("rxsdk.connection")
 
@@ -83,6 +86,7 @@ class Connection:
         self._link: _Link | None = None
         self._lost: asyncio.Future[TransportError] | None = None
         self._attempt = 0
+        self._is_settling = False
         self._opening: asyncio.Future[Transport] | None = None
         self._closing = False
         self._suspended = False
@@ -90,6 +94,8 @@ class Connection:
         self._pump_is_due = False
         self._timer: Timer | None = None
         self._timer_at = 0.0
+        self._clock_timer: Timer | None = None
+        self._clocks_apart = 0.0
         self._task: asyncio.Task[None] | None = None
 
     # -- what the service asks; all on the loop
@@ -97,6 +103,8 @@ class Connection:
     def start(self) -> None:
         """Begin to connect."""
         self._task = self._loop.create_task(self._run(), name="rxsdk connection")
+        self._clocks_apart = self._clock.wall() - self._clock.now()
+        self._watch_clocks()
 
     def flush(self) -> None:
         """Let the machine's frames and events out at the end of this turn of the loop, many at once."""
@@ -108,9 +116,9 @@ class Connection:
         """The same at once."""
         self._pump()
 
-    def settled(self) -> None:
-        """The connection stands: the next loss begins the delays anew."""
-        self._attempt = 0
+    def settle(self) -> None:
+        """The connection is ready. Once the peer says another word it stands, and the next loss begins anew."""
+        self._is_settling = True
 
     def drop(self, error: TransportError) -> None:
         """Give the present transport up and connect again."""
@@ -121,6 +129,10 @@ class Connection:
         if not self._suspended and not self._closing:
             self._suspended = True
             self._interrupt(ConnectionLost("suspended"))
+
+    def reconnect_now(self) -> None:
+        """Do not wait for the delay to pass."""
+        self._awake.set()
 
     def resume(self) -> None:
         """Connect at once, without waiting for a delay to pass."""
@@ -140,6 +152,9 @@ class Connection:
 
     def frame_received(self, frame: bytes) -> None:
         """One message of the peer."""
+        if self._is_settling:
+            self._is_settling = False
+            self._attempt = 0
         try:
             self._machine.receive(frame, self._clock.now())
         except Exception as error:
@@ -172,8 +187,9 @@ class Connection:
     def _stop(self) -> None:
         self._closing = True
         self._interrupt(ConnectionLost("closed"))
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._clock_timer):
+            if timer is not None:
+                timer.cancel()
 
     def _interrupt(self, reason: ConnectionLost) -> None:
         """Whatever it is doing, connecting, waiting or being connected: let it look what is wanted now."""
@@ -205,7 +221,7 @@ class Connection:
                     await self._rest()
                 else:
                     await self._connect_and_live()
-        except ConnectFailed as error:
+        except TransportError as error:
             self._fail(error)
         except Exception as error:
             self._broken(error)
@@ -219,16 +235,19 @@ class Connection:
         else:
             if transport is None:
                 return
+            politely = True
             try:
                 if self._suspended or self._closing:
                     return
                 reason = await self._live(transport)
+                politely = not isinstance(reason, HeartbeatTimeout)  # nobody is there to say goodbye to
             finally:
-                await transport.close()
-        if isinstance(reason, ConnectFailed) and reason.fatal:
+                await transport.close(politely=politely)
+        if self._suspended or self._closing:
+            return
+        if self._policy.gives_up(reason, self._attempt):
             raise reason
-        if not self._suspended and not self._closing:
-            await self._wait_before_retry(reason)
+        await self._wait_before_retry(reason)
 
     async def _open(self) -> Transport | None:
         """A new transport, or None when it is no longer wanted."""
@@ -278,6 +297,22 @@ class Connection:
         while self._suspended and not self._closing:
             await self._awake.wait()
             self._awake.clear()
+
+    def _watch_clocks(self) -> None:
+        """Notice that the computer slept: its monotonic clock stood still meanwhile, the wall clock did not.
+
+        Then the network is just back, so a try is made at once; an open connection is asked whether it still is one.
+        """
+        apart = self._clock.wall() - self._clock.now()
+        if apart - self._clocks_apart > _SLEPT_S:
+            _log.info("woken up after %.0f s", apart - self._clocks_apart)
+            self._awake.set()
+            if self._transport is not None:
+                self._machine.probe(self._clock.now())
+                self.flush()
+        self._clocks_apart = apart
+        if not self._closing:
+            self._clock_timer = self._clock.call_at(self._clock.now() + _LOOK_AT_CLOCKS_S, self._watch_clocks)
 
     def _pump(self) -> None:
         """Write what may be written, hand up what happened, set the timer."""

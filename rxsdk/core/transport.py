@@ -69,8 +69,8 @@ class Transport(Protocol):
         """Hand frames over; never blocks. On a lost transport it does nothing (the receiver has heard)."""
         ...
 
-    async def close(self) -> None:
-        """Say goodbye and end, within about a second whatever the peer does."""
+    async def close(self, *, politely: bool = True) -> None:
+        """End; politely is with a goodbye, within about a second whatever the peer does."""
         ...
 
 
@@ -181,8 +181,10 @@ class _WebSocketTransport(ClientConnection):
                 self._send(frame)
             self.transport.writelines(self.protocol.data_to_send())
 
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        if self.protocol.state is State.OPEN and not self.transport.is_closing():
+    async def close(self, code: int = 1000, reason: str = "", *, politely: bool = True) -> None:
+        if not politely:
+            self.transport.abort()
+        elif self.protocol.state is State.OPEN and not self.transport.is_closing():
             self.protocol.send_close(code, reason)
             self.send_data()
         try:
@@ -308,7 +310,7 @@ class _MemoryTransport:
                 self._server.received.append(frame)
                 self._server.on_frame(frame)
 
-    async def close(self) -> None:
+    async def close(self, *, politely: bool = True) -> None:
         self._server.drop(ConnectionLost("closed"))
 
     def deliver(self, frame: bytes) -> None:

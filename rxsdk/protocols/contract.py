@@ -57,6 +57,10 @@ class Machine(Protocol):
         """Let pass what has run out by ``now``. Early calls do no harm."""
         ...
 
+    def probe(self, now: float) -> None:
+        """The connection may be dead without having said so (the computer slept): ask the peer for a sign of life."""
+        ...
+
     def close(self) -> None:
         """End everything because the application is done; what there is to say to the peer may still be sent."""
         ...

@@ -156,7 +156,10 @@ class Life:
         self._inbox.append((job, argument))
         if not self._inbox_is_due:
             self._inbox_is_due = True
-            self.lease.loop.call_soon_threadsafe(self._empty_inbox)
+            try:
+                self.lease.loop.call_soon_threadsafe(self._empty_inbox)
+            except RuntimeError:  # the caller's loop was closed a moment ago, and nothing will ever run there
+                self._empty_inbox()
 
     def _empty_inbox(self) -> None:
         self._inbox_is_due = False
@@ -170,9 +173,15 @@ class Life:
                 self.lease.loop.call_soon(self._empty_inbox)
 
     def _handle(self, events: Sequence[Any]) -> None:
-        handlers = self._handlers
+        """Hand each event to its handler. One that raises is a mistake of ours, and keeps no other waiting."""
+        handlers, mistake = self._handlers, None
         for event in events:
-            handlers[type(event)](event)
+            try:
+                handlers[type(event)](event)
+            except Exception as error:
+                mistake = mistake or error
+        if mistake is not None:
+            raise mistake
 
     def set_state(self, state: ConnectionState) -> None:
         """Move to ``state`` and tell everybody."""
@@ -185,7 +194,7 @@ class Life:
             self._trouble = state.reason
         self.states.emit(state)
         if is_ready:
-            self.connection.settled()
+            self.connection.settle()
         if is_ready != was_ready:
             self.readiness.emit(is_ready)
 
@@ -220,14 +229,11 @@ class Life:
         self._ending = self.lease.loop.create_task(self._end(error), name="rxsdk end")
 
     async def _end(self, error: RxSdkError | None) -> None:
-        if error is None:
-            self.connection.flush_now()
-            self._machine.close()
-        else:
-            self._machine.fail(error)
-        await self.connection.close()
-        await self._before_end()
         state = ConnectionState("closed") if error is None else ConnectionState("failed", error)
+        try:
+            await self._wind_up(error)
+        except Exception:
+            _log.exception("ending went wrong by a mistake of ours")
         self.set_state(state)
         for stream in self._streams:
             if error is None:
@@ -235,6 +241,15 @@ class Life:
             else:
                 stream.fail(error)
         self.dispatcher.close(partial(self._ended, state))
+
+    async def _wind_up(self, error: RxSdkError | None) -> None:
+        if error is None:
+            self.connection.flush_now()
+            self._machine.close()
+        else:
+            self._machine.fail(error)
+        await self.connection.close()
+        await self._before_end()
 
     def _ended(self, state: ConnectionState) -> None:
         """Everybody has been told: let the loop go, then those who wait for the end."""

@@ -38,8 +38,8 @@ class FakeTimer:
         self._clock = clock
 
     def cancel(self) -> None:
-        if self in self._clock.timers:
-            self._clock.timers.remove(self)
+        if self in self._clock._timers:
+            self._clock._timers.remove(self)
 
 
 class FakeClock:
@@ -47,25 +47,26 @@ class FakeClock:
 
     def __init__(self) -> None:
         self.time = 1000.0
-        self.timers: list[FakeTimer] = []
+        self.slept = 0.0  # seconds that only the wall clock saw
+        self._timers: list[FakeTimer] = []
 
     def now(self) -> float:
         return self.time
 
     def wall(self) -> float:
-        return 1_700_000_000.0 + self.time
+        return 1_700_000_000.0 + self.time + self.slept
 
     def call_at(self, when: float, callback: Callable[..., Any]) -> FakeTimer:
         timer = FakeTimer(self, when, callback)
-        self.timers.append(timer)
+        self._timers.append(timer)
         return timer
 
     def advance(self, seconds: float) -> None:
         """Let time pass; timers ring in order, each at its moment."""
         end = self.time + seconds
-        while due := sorted((one for one in self.timers if one.when <= end), key=lambda one: one.when):
+        while due := sorted((one for one in self._timers if one.when <= end), key=lambda one: one.when):
             self.time = max(self.time, due[0].when)
-            self.timers.remove(due[0])
+            self._timers.remove(due[0])
             due[0].callback()
         self.time = end
 
@@ -73,6 +74,11 @@ class FakeClock:
     def rings_in(self) -> list[float]:
         """How many seconds from now each timer rings."""
         return sorted(round(timer.when - self.time, 6) for timer in self.timers)
+
+    @property
+    def timers(self) -> list[Any]:
+        """The timers that are set, but for the connection's regular look at the clocks."""
+        return [timer for timer in self._timers if timer.callback.__name__ != "_watch_clocks"]
 
 
 class ScriptedMachine:
@@ -122,6 +128,9 @@ class ScriptedMachine:
         self._note("handle_deadline", now)
         if self.deadline is not None and self.deadline <= now:
             self.deadline = None
+
+    def probe(self, now: float) -> None:
+        self._note("probe", now)
 
     def close(self) -> None:
         self._note("close")

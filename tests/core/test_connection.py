@@ -14,11 +14,11 @@ from tests.core.fakes import Rig, turns, until
 Play = Callable[[Rig], Awaitable[None]]
 
 
-def play(scene: Play) -> None:
+def play(scene: Play, policy: ReconnectPolicy | None = None) -> None:
     """Run ``scene`` with a rig, and close it."""
 
     async def run() -> None:
-        rig = Rig()
+        rig = Rig(policy)
         await scene(rig)
         await rig.connection.close()
         assert rig.clock.timers == []
@@ -131,10 +131,80 @@ def test_delays_grow_until_the_connection_stood() -> None:
         assert rig.states[-1].attempt == 9
         rig.clock.advance(15.0)
         await rig.connected(2)
-        rig.connection.settled()
+        rig.connection.settle()
+        rig.server.drop()  # ready, but the server said no more
+        await until(lambda: rig.clock.timers)
+        assert rig.states[-1].attempt == 10
+        rig.clock.advance(15.0)
+        await rig.connected(3)
+        rig.connection.settle()
+        rig.server.send(b"a word")
         rig.server.drop()
         await until(lambda: rig.clock.timers)
         assert (rig.states[-1].attempt, rig.clock.rings_in) == (1, [0.25])
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("policy", "error", "attempts"),
+    [
+        (ReconnectPolicy(max_attempts=3), ConnectFailed("ws://x", "refused"), 4),
+        (ReconnectPolicy(is_fatal=lambda error: "refused" in str(error)), ConnectFailed("ws://x", "refused"), 1),
+        (ReconnectPolicy(), ConnectFailed("ws://x", "no such path", status=404, fatal=True), 1),
+    ],
+)
+def test_the_policy_says_when_to_give_up(policy: ReconnectPolicy, error: ConnectFailed, attempts: int) -> None:
+    async def scene(rig: Rig) -> None:
+        rig.script.extend(error for _ in range(10))
+        rig.connection.start()
+        while not rig.failures:
+            rig.clock.advance(30.0)
+            await turns()
+        assert (rig.failures, rig.attempts) == ([error], attempts)
+
+    play(scene, policy)
+
+
+def test_reconnect_now_does_not_wait_for_the_delay() -> None:
+    async def scene(rig: Rig) -> None:
+        rig.script.append(ConnectFailed("ws://x", "refused"))
+        rig.connection.start()
+        await until(lambda: rig.clock.timers)
+        rig.connection.reconnect_now()
+        await rig.connected(1)
+        assert rig.attempts == 2
+
+    play(scene)
+
+
+def test_a_wake_from_sleep_tries_at_once() -> None:
+    async def scene(rig: Rig) -> None:
+        rig.script.extend(ConnectFailed("ws://x", "refused") for _ in range(8))
+        rig.connection.start()
+        for _ in range(7):
+            await until(lambda: rig.clock.timers)
+            rig.clock.advance(rig.clock.rings_in[0])
+            await turns()
+        await until(lambda: rig.clock.timers)
+        rig.clock.slept += 3_600.0
+        rig.clock.advance(5.0)  # of the delay of 15 s
+        await rig.connected(1)
+        assert "probe" not in rig.machine.verbs
+
+    play(scene)
+
+
+def test_a_wake_from_sleep_asks_an_open_connection_for_a_sign_of_life() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.up()
+        rig.clock.advance(60.0)
+        assert "probe" not in rig.machine.verbs
+        rig.clock.slept += 60.0
+        rig.clock.advance(5.0)
+        assert rig.machine.verbs.count("probe") == 1
+        rig.clock.advance(60.0)
+        assert rig.machine.verbs.count("probe") == 1
 
     play(scene)
 

@@ -18,6 +18,7 @@ from rxsdk import (
     CallRejected,
     ConnectFailed,
     File,
+    QuotaPolicy,
     SDKConfig,
     VerifyRefused,
 )
@@ -60,6 +61,7 @@ def test_a_frame_that_is_not_json_harms_nothing(api: ApiService, emulator: Emula
     for frame in ("not json", "[]", '{"status": "200"}', '{"status": 200, "args": {"call_id": [1]}}'):
         emulator.push(frame)
     assert api.call("album/read").result().status == 200
+    wait_until(lambda: len(everything) == 2)
     assert [told.status for told in everything] == [200, 200], "the last of the four is a message, the others are none"
     waiting.cancel()
 
@@ -106,11 +108,13 @@ def test_the_call_goes_out_after_the_last_file(signed_in: ApiService, emulator: 
     assert endpoints[-11:-2] == ["file/upload"] * 9
 
 
-def test_a_refused_chunk_ends_the_call(signed_in: ApiService, emulator: Emulator) -> None:
-    emulator.refuse_next("file/upload", 429, "CORE_REQ_SESSION_QUOTA_HIT")
-    with pytest.raises(CallNotSent, match="could not be uploaded: .*429 CORE_REQ_SESSION_QUOTA_HIT") as caught:
-        signed_in.call("staff/create", doc=staff_doc()).result(5)
-    assert isinstance(caught.value.__cause__, CallRejected)
+def test_a_refused_chunk_ends_the_call(emulator: Emulator) -> None:
+    with ApiService(emulator.config(quota=QuotaPolicy(retry=False))) as api:
+        api.auth("email", emulator.admin_email, emulator.admin_password).result()
+        emulator.refuse_next("file/upload", 429, "CORE_REQ_SESSION_QUOTA_HIT")
+        with pytest.raises(CallNotSent, match=r"could not be uploaded: .*429 CORE_REQ_SESSION_QUOTA_HIT") as caught:
+            api.call("staff/create", doc=staff_doc()).result(5)
+        assert isinstance(caught.value.__cause__, CallRejected)
 
 
 def test_the_same_doc_again_uploads_again(signed_in: ApiService) -> None:

@@ -223,9 +223,11 @@ def test_cancel(state: Callable[[Bench], Request]) -> None:
         bench.connect()
     assert bench.sent() == []
     bench.call()
-    assert len(bench.sent()) == 1
+    # An auth that is on its way holds the rest back until its answer, whether or not somebody still waits for it.
+    assert len(bench.sent()) == (0 if state is pending_auth else 1)
     if request.call_id:
         bench.answer(request, session=SESSION)
+        assert len(bench.sent()) == (1 if state is pending_auth else 0)
     bench.wait(1_000)
     bench.assert_ended_but_heartbeats()
 

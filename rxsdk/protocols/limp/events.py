@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from rxsdk.errors import RemoteProtocolError, RxSdkError, TransportError
+from rxsdk.protocols.limp.phases import Phase
 from rxsdk.protocols.limp.request import Request
 from rxsdk.protocols.limp.res import Res, Session
 
@@ -22,6 +23,8 @@ __all__ = [
     "HeartbeatAnswered",
     "MessageReceived",
     "PhaseChanged",
+    "ReauthRefused",
+    "RequestRepeated",
     "RequestWritten",
     "ServerRefused",
     "SessionChanged",
@@ -64,9 +67,9 @@ class FrameRejected(msgspec.Struct, frozen=True):
 
 
 class PhaseChanged(msgspec.Struct, frozen=True):
-    """The connection moved on; ``phase`` is a `rxsdk.protocols.limp.machine.Phase`."""
+    """The connection moved on; ``phase`` is where it is now."""
 
-    phase: Any
+    phase: Phase
 
 
 class SessionChanged(msgspec.Struct, frozen=True):
@@ -79,6 +82,18 @@ class ServerRefused(msgspec.Struct, frozen=True):
     """The server would not let us in: the answer to ``conn/verify``, or its first message, is ``res``."""
 
     res: Res[Any]
+
+
+class ReauthRefused(msgspec.Struct, frozen=True):
+    """The session of before was refused; the machine waits for fresh credentials, or word that there are none."""
+
+    res: Res[Any]
+
+
+class RequestRepeated(msgspec.Struct, frozen=True):
+    """``request`` will be written again: the connection was lost under it, or the server refused it unprocessed."""
+
+    request: Request
 
 
 class HeartbeatAnswered(msgspec.Struct, frozen=True):
@@ -110,5 +125,7 @@ Event = (
     | ServerRefused
     | HeartbeatAnswered
     | ConnectionGivenUp
+    | ReauthRefused
+    | RequestRepeated
     | RequestWritten
 )

@@ -53,19 +53,28 @@ from rxsdk.protocols.limp.events import (
     HeartbeatAnswered,
     MessageReceived,
     PhaseChanged,
+    ReauthRefused,
+    RequestRepeated,
     RequestWritten,
     ServerRefused,
     SessionChanged,
     WatchEnded,
 )
 from rxsdk.protocols.limp.phases import Move, Phase, next_phase
+from rxsdk.protocols.limp.quota import Pace, QuotaPolicy, TokenBucket
 from rxsdk.protocols.limp.request import Progress, Request, is_text
 from rxsdk.protocols.limp.res import ANON_SID, Res, Session
 from rxsdk.protocols.limp.signing import LIFETIME_S, sign_jwt
 
 __all__ = ["LimpMachine"]
 
+_REPEATS_AT_ONCE = 2_000
+_REPEATS_PER_S = 200.0
+"""The budget of calls sent again after a lost connection: a server that falls over must not be trampled on."""
+
 _to_json = msgspec.json.encode
+_STOCK_QUOTA = QuotaPolicy()
+_FOR_EVER = float("inf")
 
 
 class LimpMachine:
@@ -79,6 +88,9 @@ class LimpMachine:
         heartbeat_interval_s, heartbeat_timeout_s: see `SDKConfig`.
         max_queued_calls: how many may wait in the two queues together.
         new_id: makes call ids, unguessable and never the same twice.
+        quota: what to do about the server's limit of messages a minute.
+        asks_for_credentials: when a reauth is refused, report `ReauthRefused` and wait for `sign_in_again` or
+            `give_session_up` before anything else goes out.
         trace: report each written request too.
     """
 
@@ -96,6 +108,8 @@ class LimpMachine:
         heartbeat_timeout_s: float,
         max_queued_calls: int,
         new_id: Callable[[], str],
+        quota: QuotaPolicy = _STOCK_QUOTA,
+        asks_for_credentials: bool = False,
         trace: bool = False,
     ) -> None:
         self.phase = Phase.DISCONNECTED
@@ -108,6 +122,8 @@ class LimpMachine:
         self._heartbeat_timeout_s = heartbeat_timeout_s
         self._max_queued_calls = max_queued_calls
         self._new_id = new_id
+        self._retries_429 = quota.retry
+        self._asks_for_credentials = asks_for_credentials
         self._trace = trace
 
         self._events: list[Event] = []
@@ -123,10 +139,13 @@ class LimpMachine:
         self._goodbye: Request | None = None
         self._session_request: Request | None = None  # written and unanswered: holds everything else back
 
+        self._pace = Pace(quota)
+        self._repeats = TokenBucket(_REPEATS_AT_ONCE, _REPEATS_PER_S)
+        self._writable_at: float | None = None  # when the pace lets the next message through
+        self._asked = False
         self._deadlines = Deadlines()
         self._ready_by: float | None = None
         self._heartbeat_at: float | None = None  # when the next is due, or when the one on its way is late
-        self._heartbeat_sent_at = 0.0
         self._last_unmatched: tuple[float, Res[Any]] | None = None
         self._last_loss: Exception | None = None
         self._key, self._head = self._signing(ANON_SID, anon_token)
@@ -143,9 +162,10 @@ class LimpMachine:
             self._end(request, CallNotSent(request.endpoint, reason))
             return
         if request.queue_timeout_s is not None:
-            self._deadlines.set(request, now + request.queue_timeout_s)
+            request.write_by = now + request.queue_timeout_s
+            self._deadlines.set(request, request.write_by)
             if request.timeout_s is not None:
-                request.expires = now + request.queue_timeout_s + request.timeout_s
+                request.expires = request.write_by + request.timeout_s
         queue = self._await_auth if request.await_auth and self.session is None else self._queue
         queue[request] = None
 
@@ -163,8 +183,32 @@ class LimpMachine:
             self._report_end(request, WatchEnded(request))
             return
         written = request.written_at is not None
+        holds = request is self._session_request
         self._forget(request)
+        if holds:
+            self._go_on_holding(request)
         self._end(request, error or CallCancelled(request.endpoint, written=written))
+
+    def _go_on_holding(self, request: Request) -> None:
+        """The application gave up on an auth that is on its way; the server will change the session all the same."""
+        unheard = Request(request.endpoint, timeout_s=request.timeout_s)
+        unheard.call_id, unheard.key, unheard.progress = request.call_id, request.key, Progress.WRITTEN
+        unheard.written_at = request.written_at
+        self._in_flight[unheard.call_id] = self._session_request = unheard
+        if request.timeout_s is not None and request.written_at is not None:
+            self._deadlines.set(unheard, request.written_at + request.timeout_s)
+
+    def sign_in_again(self, doc: bytes, retry_doc: bytes | None) -> None:
+        """The answer to `ReauthRefused`: fresh credentials, as the doc of ``session/auth``."""
+        if self.phase is Phase.AUTHENTICATING:
+            self._reauth = Request("session/auth", doc=doc, retry_doc=retry_doc)
+            self._urgent[self._reauth] = None
+
+    def give_session_up(self, now: float) -> None:
+        """The other answer: nobody is signed in any more."""
+        if self.phase is Phase.AUTHENTICATING:
+            self._set_session(None)
+            self._become_ready(Move.REAUTHED, now)
 
     def close(self) -> None:
         """End everything the application waits for, and say goodbye to the server."""
@@ -188,6 +232,8 @@ class LimpMachine:
     def connected(self, now: float, subprotocol: str | None) -> None:
         """See `Machine.connected`. The server speaks first."""
         self._ready_by = now + self._connect_timeout_s
+        self._asked = False
+        self._pace.connected()
         self._use(None)
         self._move(Move.CONNECTED)
 
@@ -199,14 +245,14 @@ class LimpMachine:
         self._last_loss = reason
         lost, self._in_flight = self._in_flight, {}
         self._verify = self._reauth = self._heartbeat = self._session_request = None
-        self._ready_by = self._heartbeat_at = None
+        self._ready_by = self._heartbeat_at = self._writable_at = None
         again = [request for request in self._urgent if request.listener is not None]
         self._urgent.clear()
         self._move(Move.LOST)
         for request in [*lost.values(), *again]:
-            self._survive_loss(request, reason)
+            self._survive_loss(request, reason, now)
 
-    def _survive_loss(self, request: Request, reason: Exception) -> None:
+    def _survive_loss(self, request: Request, reason: Exception, now: float) -> None:
         if request.listener is None:
             self._deadlines.clear(request)
             request.progress = Progress.ENDED  # our own: verify, heartbeat, reauth, watch/delete
@@ -216,35 +262,40 @@ class LimpMachine:
             self._to_renew.append(request)
         elif request.progress is Progress.WAITING:
             self._urgent[request] = None
-        elif request.idempotent or request.endpoint.lower().endswith("/watch"):
-            # A watch dies with its connection, so making it again is no repetition.
-            self._repeat(request)
+        elif request.endpoint.lower().endswith("/watch"):
+            self._repeat(request, request.expires)  # it dies with its connection: making it again repeats nothing
+        elif request.idempotent and self._repeats.take(now):
+            self._repeat(request, request.expires)
         else:
+            why = f"{reason}, and too many calls are being sent again" if request.idempotent else str(reason)
             self._deadlines.clear(request)
-            self._end(request, CallOutcomeUnknown(request.endpoint, str(reason)))
+            self._end(request, CallOutcomeUnknown(request.endpoint, why))
 
-    def _repeat(self, request: Request) -> None:
-        """Back before the queue, to be written (and signed) anew within its life."""
+    def _repeat(self, request: Request, until: float | None) -> None:
+        """Back before the queue, to be written (and signed) anew before ``until``."""
         request.progress = Progress.WAITING
         if not request.opened:
             request.call_id = ""
-        if request.expires is not None:
-            self._deadlines.set(request, request.expires)
+        if until is not None:
+            self._deadlines.set(request, until)
         else:
             self._deadlines.clear(request)
         self._urgent[request] = None
+        self._events.append(RequestRepeated(request))
 
     # -- the contract: frames out ------------------------------------------------------------------------------
 
     def frames_to_send(self, now: float, wall: float) -> list[bytes]:
         """See `Machine.frames_to_send`: what the phase and a pending session change let through, signed now."""
         frames: list[bytes] = []
-        while self._session_request is None and (request := self._next_to_write()) is not None:
+        while self._session_request is None and (request := self._next_to_write(now)) is not None:
             frames.append(self._write(request, now, wall))
         return frames
 
-    def _next_to_write(self) -> Request | None:
+    def _next_to_write(self, now: float) -> Request | None:
         if self.phase is Phase.READY:
+            if not self._pace.is_open(now):
+                return self._next_in_spite_of_quota()
             for queue in (self._urgent, self._queue):
                 while queue:
                     request, _ = queue.popitem(last=False)
@@ -256,6 +307,14 @@ class LimpMachine:
             if own is not None and own in self._urgent:
                 del self._urgent[own]
                 return own
+        return None
+
+    def _next_in_spite_of_quota(self) -> Request | None:
+        """Heartbeats go first: the server closes the connection without them."""
+        if self._heartbeat is not None and self._heartbeat in self._urgent:
+            del self._urgent[self._heartbeat]
+            return self._heartbeat
+        self._writable_at = self._pace.opens_at if self._urgent or self._queue else None
         return None
 
     def _write(self, request: Request, now: float, wall: float) -> bytes:
@@ -287,6 +346,7 @@ class LimpMachine:
         if request.changes_session:
             self._session_request = request
         request.written_at = now
+        self._pace.written(now)
         if request.timeout_s is None:
             self._deadlines.clear(request)
         else:
@@ -334,6 +394,8 @@ class LimpMachine:
         elif self.phase is Phase.VERIFYING and res.status != 200:
             # "call_id stands outside the JWT too, or a token error comes back with call_id: null"
             self._refused(res)
+        elif self.phase is Phase.VERIFYING and res.code == "CORE_CONN_OK":
+            self._let_in(now)
         elif res.code == "CORE_WATCH_OK" and is_text(res.args.get("watch")):
             self._delete_watch(res.args["watch"])  # its call was cancelled or gave up waiting
         elif res.args.get("call_id") is None:
@@ -390,7 +452,7 @@ class LimpMachine:
             self._use(self.session)
             self._become_ready(Move.REAUTHED, now)
         elif request is self._heartbeat:
-            self._heartbeat_answered(now)
+            self._heartbeat_answered(request, now)
 
     def _received_watch(self, request: Request, res: Res[Any]) -> None:
         renewed = request.opened and request.progress is Progress.WRITTEN
@@ -410,30 +472,14 @@ class LimpMachine:
                 self._report_end(request, WatchEnded(request))
 
     def _received_refusal(self, request: Request, res: Res[Any], now: float) -> None:
-        session_changed = request.key != self._key or self._session_request is not None
-        if (
-            res.code == "CORE_REQ_INVALID_TOKEN"
-            and session_changed
-            and not request.resent
-            and not request.changes_session
-            and request.token is None
-            and request is not self._verify
-            and request is not self._heartbeat
-        ):
-            # The session changed under it, so it was not processed: once more, signed anew.
+        again = self._second_chance(request, res, now)
+        if again is not None:
             self._forget(request)
-            request.resent = True
-            request.written_at = None
+            request.written_at = None  # the server did not process it
             self._events.append(MessageReceived(res))
-            self._repeat(request)
-            return
-        if request.retry_doc is not None and (res.code or "").endswith("_INVALID_CREDS"):
-            self._forget(request)
-            request.doc, request.retry_doc = request.retry_doc, None
-            request.written_at = None
-            self._events.append(MessageReceived(res))
-            self._repeat(request)
-            self._urgent.move_to_end(request, last=False)
+            self._repeat(request, again if again < _FOR_EVER else None)
+            if request.changes_session:
+                self._urgent.move_to_end(request, last=False)
             return
         self._forget(request)
         if request.listener is not None:
@@ -443,17 +489,38 @@ class LimpMachine:
         self._events.append(MessageReceived(res))
         self._own_request_refused(request, res, now)
 
+    def _second_chance(self, request: Request, res: Res[Any], now: float) -> float | None:
+        """Until when a refused request may be written anew; None when the refusal is the last word."""
+        own = request is self._verify or request is self._heartbeat
+        if res.status == 429:
+            until = _FOR_EVER if request.write_by is None or request.opened else request.write_by
+            opens_at = self._pace.refused(now) if self._retries_429 else _FOR_EVER
+            return None if own or request is self._reauth or opens_at > until else until
+        if res.code == "CORE_REQ_INVALID_TOKEN":
+            # The session changed under it: once more, signed anew.
+            changed = request.key != self._key or self._session_request is not None
+            if own or not changed or request.resent or request.changes_session or request.token is not None:
+                return None
+            request.resent = True
+        elif request.retry_doc is not None and (res.code or "").endswith("_INVALID_CREDS"):
+            request.doc, request.retry_doc = request.retry_doc, None
+        else:
+            return None
+        return _FOR_EVER if request.expires is None else request.expires
+
     def _own_request_refused(self, request: Request, res: Res[Any], now: float) -> None:
         if request is self._verify:
             self._refused(res)
         elif request is self._heartbeat:
-            self._heartbeat_answered(now)  # refused or not, the server is there
+            self._heartbeat_answered(request, now)  # refused or not, the server is there
         elif request is self._reauth:
             if res.status == 429 or res.status >= 500:  # says nothing about the session: try again
-                self._events.append(ConnectionGivenUp(ConnectionLost(f"session/reauth: {_shown(res)}")))
+                self._events.append(ConnectionGivenUp(ConnectionLost(f"{request.endpoint}: {_shown(res)}")))
+            elif self._asks_for_credentials and not self._asked:
+                self._asked = True
+                self._events.append(ReauthRefused(res))
             else:
-                self._set_session(None)
-                self._become_ready(Move.REAUTHED, now)
+                self.give_session_up(now)
 
     def _refused(self, res: Res[Any]) -> None:
         """Not let in. The quota and a server that is going down pass, everything else is for good."""
@@ -491,7 +558,7 @@ class LimpMachine:
     def next_deadline(self) -> float | None:
         """See `Machine.next_deadline`."""
         first = self._deadlines.first()
-        for at in (self._ready_by, self._heartbeat_at):
+        for at in (self._ready_by, self._heartbeat_at, self._writable_at):
             if at is not None and (first is None or at < first):
                 first = at
         return first
@@ -500,6 +567,8 @@ class LimpMachine:
         """See `Machine.handle_deadline`: queue times, answer times, the heartbeat, the time to become ready."""
         for request in self._deadlines.passed(now):
             self._expire(request)
+        if self._writable_at is not None and self._writable_at <= now:
+            self._writable_at = None  # the core writes after this
         if self._ready_by is not None and self._ready_by <= now:
             self._ready_by = None
             reason = f"not let in within {self._connect_timeout_s:g} s ({self.phase.value})"
@@ -532,19 +601,29 @@ class LimpMachine:
 
     # -- heartbeat ---------------------------------------------------------------------------------------------
 
-    def _heartbeat_due(self, now: float) -> None:
-        if self._heartbeat is not None:
-            self._heartbeat_at = None
-            self._events.append(ConnectionGivenUp(HeartbeatTimeout(self._heartbeat_timeout_s)))
-            return
-        self._heartbeat_at = now + self._heartbeat_timeout_s
-        if self._session_request is None:  # else nothing may be written; look again later
-            self._heartbeat = Request("heart/beat")
-            self._heartbeat_sent_at = now
-            self._urgent[self._heartbeat] = None
+    def probe(self, now: float) -> None:
+        """See `Machine.probe`: a heartbeat at once, if none is on its way."""
+        if self._heartbeat is None and self._heartbeat_at is not None:
+            self._heartbeat_due(now)
 
-    def _heartbeat_answered(self, now: float) -> None:
-        self._events.append(HeartbeatAnswered(now - self._heartbeat_sent_at))
+    def _heartbeat_due(self, now: float) -> None:
+        held = self._session_request  # nothing may be written while an auth is pending, heartbeats neither
+        if held is not None and (self._heartbeat is None or self._heartbeat in self._urgent):
+            patience_s = self._heartbeat_interval_s + self._heartbeat_timeout_s
+            if now - (held.written_at or 0.0) < patience_s:
+                self._heartbeat_at = now + self._heartbeat_timeout_s
+                return
+        elif self._heartbeat is None:
+            self._heartbeat = Request("heart/beat")
+            self._urgent[self._heartbeat] = None
+            self._urgent.move_to_end(self._heartbeat, last=False)
+            self._heartbeat_at = now + self._heartbeat_timeout_s
+            return
+        self._heartbeat_at = None
+        self._events.append(ConnectionGivenUp(HeartbeatTimeout(self._heartbeat_timeout_s)))
+
+    def _heartbeat_answered(self, heartbeat: Request, now: float) -> None:
+        self._events.append(HeartbeatAnswered(now - (heartbeat.written_at or now)))
         self._heartbeat = None
         self._heartbeat_at = now + self._heartbeat_interval_s
 
@@ -595,7 +674,7 @@ class LimpMachine:
         for table in (self._in_flight, self._to_renew, self._urgent, self._queue, self._await_auth):
             table.clear()
         self._session_request = self._verify = self._reauth = self._heartbeat = None
-        self._ready_by = self._heartbeat_at = None
+        self._ready_by = self._heartbeat_at = self._writable_at = None
         for request in [*written, *waiting]:
             self._deadlines.clear(request)
             if request.opened and cause is None:

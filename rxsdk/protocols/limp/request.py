@@ -41,7 +41,7 @@ class Request:
     __slots__ = (
         "await_auth", "call_id", "changes_session", "deadline", "doc", "endpoint", "expires", "idempotent", "key",
         "listener", "may_watch", "opened", "progress", "query", "queue_timeout_s", "resent", "retry_doc", "sid",
-        "timeout_s", "token", "written_at",
+        "timeout_s", "token", "write_by", "written_at",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +75,7 @@ class Request:
         self.call_id = ""
         self.key = b""  # what it was last signed with
         self.deadline: float | None = None  # of its present stage
+        self.write_by: float | None = None  # the end of its queue time
         self.expires: float | None = None  # of its whole life, repeats included
         self.written_at: float | None = None  # None too once the server is known not to have run it
         self.resent = False

@@ -1,0 +1,97 @@
+"""Quotas: when the server's limit lets the next message through, and how many repeats the network gets.
+
+Floor 0. The machine asks `Pace` before it writes and tells it of each 429; it takes a token of `TokenBucket` for each
+call it sends again after a lost connection. Source: limp.md, "Quotas".
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from rxsdk.errors import ConfigurationError
+
+__all__ = ["Pace", "QuotaPolicy", "TokenBucket"]
+
+_WINDOW_S = 60.0
+
+
+@dataclass(frozen=True)
+class QuotaPolicy:
+    """What to do about the server's quota of messages a minute.
+
+    A 429 means that the message was not processed. With ``retry`` it is sent again once the server's minute is over, if
+    its queue time allows; without, the call ends with `CallRejected`. ``messages_per_minute`` keeps under the quota to
+    begin with: so many messages are written in any minute, heartbeats first. (The stock server allows 40 to anonymous
+    connections and 100 to authed ones; each chunk of a file counts.)
+    """
+
+    retry: bool = True
+    messages_per_minute: int | None = None
+
+    def __post_init__(self) -> None:
+        limit = self.messages_per_minute
+        # Fewer than 4 would leave nothing beside verify, reauth and the heartbeats.
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 4):
+            raise ConfigurationError("quota.messages_per_minute", "must be a whole number of at least 4, or None")
+        if not isinstance(self.retry, bool):
+            raise ConfigurationError("quota.retry", "must be True or False")
+
+
+class Pace:
+    """When the next message may be written on this connection. Heartbeats always may: they are written first."""
+
+    def __init__(self, policy: QuotaPolicy) -> None:
+        self._limit = policy.messages_per_minute
+        self._written: deque[float] = deque()  # when, within the last minute; only kept under a limit
+        self.opens_at: float | None = None
+
+    def connected(self) -> None:
+        """The server counts each connection by itself."""
+        self._written.clear()
+        self.opens_at = None
+
+    def written(self, now: float) -> None:
+        """A message went out."""
+        if self._limit is not None:
+            self._written.append(now)
+
+    def refused(self, now: float) -> float:
+        """A 429 came: hold the rest back, and return when the server's minute is over for sure."""
+        self.opens_at = now + _WINDOW_S
+        return self.opens_at
+
+    def is_open(self, now: float) -> bool:
+        """Whether a message may be written; if not, `opens_at` says when."""
+        if self.opens_at is not None:
+            if now < self.opens_at:
+                return False
+            self.opens_at = None
+        if self._limit is None:
+            return True
+        while self._written and self._written[0] <= now - _WINDOW_S:
+            self._written.popleft()
+        if len(self._written) < self._limit:
+            return True
+        self.opens_at = self._written[0] + _WINDOW_S
+        return False
+
+
+class TokenBucket:
+    """A budget: ``capacity`` at once, ``refill_per_s`` over time. Keeps repeats from becoming a flood of their own."""
+
+    def __init__(self, capacity: int, refill_per_s: float) -> None:
+        self._capacity = capacity
+        self._refill_per_s = refill_per_s
+        self._tokens = float(capacity)
+        self._at: float | None = None
+
+    def take(self, now: float) -> bool:
+        """One token; False when there is none."""
+        if self._at is not None:
+            self._tokens = min(self._capacity, self._tokens + (now - self._at) * self._refill_per_s)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
