@@ -70,11 +70,11 @@ def test_a_wrong_anon_token(emulator: Emulator) -> None:
     api = ApiService(config)
     api.init().subscribe(on_error=errors.append)
     queued = api.call("staff/read")
-    with pytest.raises(VerifyRefused, match="CORE_REQ_INVALID_TOKEN.*check anon_token"):
+    with pytest.raises(VerifyRefused, match=r"CORE_REQ_INVALID_TOKEN.*check anon_token"):
         api.inited_stream.result(10)
     assert isinstance(errors[0], VerifyRefused)
     assert api.state.name == "failed"
-    with pytest.raises(Exception, match="not sent: .*CORE_REQ_INVALID_TOKEN") as caught:
+    with pytest.raises(Exception, match=r"not sent: .*CORE_REQ_INVALID_TOKEN") as caught:
         queued.result()
     assert isinstance(caught.value.__cause__, VerifyRefused)
     assert "not the token" not in f"{caught.value} {errors[0]} {api!r} {config!r}"

@@ -11,6 +11,7 @@ from typing import TypedDict
 import msgspec
 import pytest
 import reactivex
+from reactivex import operators as ops
 
 from rxsdk import (
     ApiService,
@@ -193,8 +194,6 @@ def test_a_call_with_another_sessions_token(emulator: Emulator, signed_in: ApiSe
 
 @pytest.mark.parametrize("awaited", ["pipe", "merge", "flat_map"])
 def test_calls_compose_with_reactivex(awaited: str, api: ApiService) -> None:
-    from reactivex import operators as ops
-
     if awaited == "pipe":
         assert api.call("staff/read").pipe(ops.map(lambda res: res.status), ops.to_list()).result() == [200]
     elif awaited == "merge":

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import os
 import queue
+import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rxsdk import ApiService, CallNotSent, CallOutcomeUnknown, FileCache, HeartbeatTimeout, MemoryCache, ReconnectPolicy
+from rxsdk import (
+    ApiService,
+    CallCancelled,
+    CallNotSent,
+    CallOutcomeUnknown,
+    File,
+    FileCache,
+    HeartbeatTimeout,
+    MemoryCache,
+    ReconnectPolicy,
+)
 from rxsdk.emulator import Emulator
 from tests.conftest import wait_until
 from tests.staff import album_doc
@@ -130,8 +142,6 @@ def test_unwritten_calls_wait_through_a_reconnect_in_order(emulator: Emulator) -
 
 
 def test_an_upload_that_loses_its_connection_ends_and_the_next_is_right(emulator: Emulator) -> None:
-    from rxsdk import File
-
     with ApiService(emulator.config(reconnect=FAST, file_chunk_size=10)) as api:
         api.auth("email", emulator.admin_email, emulator.admin_password).result()
         emulator.silence("file/upload", times=1, execute=True)
@@ -146,8 +156,6 @@ def test_an_upload_that_loses_its_connection_ends_and_the_next_is_right(emulator
 
 
 def test_what_an_aborted_upload_left_behind_poisons_nothing(emulator: Emulator) -> None:
-    from rxsdk import CallCancelled, File
-
     with ApiService(emulator.config(reconnect=FAST, file_chunk_size=10)) as api:
         api.auth("email", emulator.admin_email, emulator.admin_password).result()
         two = [File(b"a" * 5, name="a.png"), File(b"b" * 25, name="b.png")]
@@ -213,9 +221,6 @@ def test_a_service_can_be_opened_again(config: Any, emulator: Emulator, no_threa
 
 
 def test_many_services_share_one_loop_thread(config: Any, no_thread_left: None) -> None:
-    import threading
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
         services = [stack.enter_context(ApiService(config)) for _ in range(20)]
         assert {call.result().status for call in [api.call("staff/read") for api in services]} == {200}

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from rxsdk import ApiService, CallRejected, ReconnectPolicy
+from rxsdk import ApiService, CallRejected, File, ReconnectPolicy
 from rxsdk.emulator import Emulator
 from tests.conftest import wait_until
 
@@ -68,8 +68,6 @@ def test_a_second_auth_is_refused_by_the_server_and_harms_nothing(signed_in: Api
 
 
 def test_the_trace_shows_the_wire_without_secrets(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
-    from rxsdk import File
-
     caplog.set_level(logging.DEBUG)
     with ApiService(emulator.config(debug=True)) as api:
         api.auth("email", emulator.admin_email, emulator.admin_password).result()
