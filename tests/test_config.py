@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rxsdk import ConfigurationError, MemoryCache, ReconnectPolicy, SDKConfig
+from rxsdk import ConfigurationError, MemoryCache, QuotaPolicy, ReconnectPolicy, SDKConfig
 
 
 def made(**settings: Any) -> SDKConfig:
@@ -39,6 +39,9 @@ MISTAKES: dict[str, list[Any]] = {
     "max_queued_calls": [0, -1, 1.5, None, True, "5"],
     "max_message_bytes": [0, 1023, 1e6, None, True],
     "reconnect": [None, 5, {"base_s": 1}, ReconnectPolicy],
+    "quota": [None, 40, QuotaPolicy],
+    "fresh_credentials": ["me", ("email", "a@b.c", "secret")],
+    "telemetry": [None, 1, "yes"],
     "loop": [None, "mine", 5],
     "ssl_context": [True, "tls", object()],
     "proxy": [None, 5, "", "proxy:3128", b"http://p"],
@@ -92,6 +95,9 @@ RIGHT: list[tuple[str, Any]] = [
     *[
         ("cache", MemoryCache()),
         ("reconnect", ReconnectPolicy(base_s=1)),
+        ("quota", QuotaPolicy(retry=False)),
+        ("fresh_credentials", lambda: None),
+        ("telemetry", True),
         ("ssl_context", ssl.create_default_context()),
     ],
 ]

@@ -390,8 +390,12 @@ def test_a_write_cut_short_by_the_system_leaves_what_was_there(kept: FileCache, 
     code = (
         "import resource, sys\n"
         "from rxsdk.cache import Credentials, FileCache\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
-        "FileCache(sys.argv[1]).put('a', Credentials('S3CRET' * 50, 'S3CRET' * 50))\n"
+        "soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))\n"
+        "try:\n"
+        "    FileCache(sys.argv[1]).put('a', Credentials('S3CRET' * 50, 'S3CRET' * 50))\n"
+        "finally:\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))\n"
     )
     run = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
     assert run.stderr.strip().endswith(f"credential cache {path}: cannot be written: File too large")
