@@ -311,8 +311,7 @@ class Connection:
                 self._machine.probe(self._clock.now())
                 self.flush()
         self._clocks_apart = apart
-        if not self._closing:
-            self._clock_timer = self._clock.call_at(self._clock.now() + _LOOK_AT_CLOCKS_S, self._watch_clocks)
+        self._clock_timer = self._clock.call_at(self._clock.now() + _LOOK_AT_CLOCKS_S, self._watch_clocks)
 
     def _pump(self) -> None:
         """Write what may be written, hand up what happened, set the timer."""

@@ -387,3 +387,18 @@ def test_a_bug_while_closing_does_not_keep_it_open() -> None:
         rig.machine.bugs.clear()
 
     play(scene)
+
+
+def test_a_mistake_while_it_closes_is_told_to_the_log_alone(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.up()
+
+        async def close(*, politely: bool = True) -> None:
+            raise ZeroDivisionError
+
+        rig.transports[-1].close = close
+        await rig.connection.close()
+        assert rig.failures == []
+
+    play(scene)
+    assert "by a mistake of ours" in caplog.text

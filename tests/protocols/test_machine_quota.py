@@ -196,3 +196,28 @@ def test_the_round_trip_is_from_the_writing() -> None:
 
 def test_the_defaults_are_the_stock_policy() -> None:
     assert LimpMachine.__init__.__kwdefaults__["quota"] == QuotaPolicy()
+
+
+def test_a_probe_is_a_heartbeat_at_once() -> None:
+    bench = Bench()
+    bench.machine.probe(bench.now)
+    bench.connect()
+    assert bench.sent() == []
+    bench.machine.probe(bench.now)
+    bench.machine.probe(bench.now)
+    frame = bench.one()
+    assert frame.endpoint == "heart/beat"
+    bench.wait(10)
+    assert [type(event).__name__ for event in bench.events][-1] == "ConnectionGivenUp"
+
+
+def test_an_auth_without_a_limit_goes_on_holding_when_it_is_cancelled() -> None:
+    bench = ready(heartbeat_interval_s=1e6)
+    auth = bench.call("session/auth", timeout_s=None)
+    frame = bench.one()
+    bench.cancel(auth)
+    bench.call()
+    bench.wait(1_000)
+    assert bench.sent() == []
+    bench.answer(frame, session=SESSION)
+    assert bench.machine.session is not None
