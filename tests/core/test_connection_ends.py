@@ -394,6 +394,7 @@ def test_a_mistake_while_it_closes_is_told_to_the_log_alone(caplog: pytest.LogCa
         await rig.up()
 
         async def close(*, politely: bool = True) -> None:
+            rig.server.drop()
             raise ZeroDivisionError
 
         rig.transports[-1].close = close
