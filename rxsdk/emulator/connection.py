@@ -28,7 +28,8 @@ log = logging.getLogger("rxsdk.emulator")
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 """ "A frame over 4 MiB makes the server close with 1009." """
 
-_HIGH_MARK = 4 * 1024 * 1024
+_HIGH_MARK = 32 * 1024 * 1024
+"""The server itself would read on whatever is unsent; a client that writes long before it reads must not get stuck."""
 _MOST_UNSENT = 128 * 1024 * 1024
 _FRAME_COST = 256
 
@@ -51,7 +52,8 @@ class Connection:
         both = "User-Agent" in request.headers and "Origin" in request.headers
         self.user_agent = request.headers["User-Agent"] if both else ""
         self.origin = request.headers["Origin"] if both else ""
-        self.realm: str | None = request.match_info.get("realm")
+        realm = request.match_info.get("realm")
+        self.realm = None if realm is None else realm.lower()
         self.session = session
         self.verified = False
         self.quota = quota

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,11 +134,12 @@ class Dispatcher:
         except (wire.TokenRefused, KeyError, TypeError, AttributeError, IndexError):
             # "`call_id` stands outside the JWT too, or a token error comes back with `call_id: null`"
             Message(connection, {"call_id": frame.get("call_id")}).reply(403, _NOT_ACCEPTED, "CORE_REQ_INVALID_TOKEN")
-            self._record.note_received(connection.number, wire.peek(frame.get("token")), accepted=False)
+            unproven = wire.peek(frame.get("token"))
+            self._record.note_received(connection.number, unproven, accepted=False, size=len(text))
             if not connection.verified:
                 connection.close()
             return
-        self._record.note_received(connection.number, payload, accepted=True)
+        self._record.note_received(connection.number, payload, accepted=True, size=len(text))
         message = Message(connection, payload)
         if over is not None:
             message.reply(429, _QUOTA_TEXTS[over], over)
@@ -259,11 +260,10 @@ class Dispatcher:
             log.info("%s/%s is not answered", module.name, method, exc_info=True)
 
     def _make_call(self, message: Message, module: Module, method: str, doc: dict[str, Any]) -> None:
-        call_id = message.payload["call_id"]
         called = module.methods[method]
         call = check_call(self._backend, message.connection, module, called, message.payload["query"], doc)
         if isinstance(call, Call):
-            self._record.note_executed(f"{module.name}/{method}", call_id)
+            self._record.note_executed(f"{module.name}/{method}", message.call_id)
             if called.kind == "watch":
                 self._watch(message, call)
                 return
@@ -272,6 +272,10 @@ class Dispatcher:
             return
         else:
             result = call
+        self._answer_call(message, result)
+
+    def _answer_call(self, message: Message, result: Reply) -> None:
+        call_id = message.payload["call_id"]
         # "Empty, missing or `"__TEST__"` is never answered."
         if call_id and call_id != "__TEST__":
             result["args"]["call_id"] = call_id
@@ -304,21 +308,18 @@ class Dispatcher:
         call_id, mode = message.payload["call_id"], self._settings.watch_mode
         args = {"code": "CORE_WATCH_OK", "watch": call_id, "call_id": call_id}
         message.answer(reply(200, "Created watch task.", args))
-        fails = mode != "working" and call.module.stock_watch
-        if fails:
-            # "A 500 with the watch's `call_id` can follow the first message."
-            failed = server_error(self._settings.server_error)
-            failed["args"]["call_id"] = call_id
-            message.answer(failed)
+        if (mode != "working" and call.module.stock_watch) or not isinstance(call_id, Hashable):
+            # "A 500 with the watch's `call_id` can follow the first message": the watch is none, and hinders no other
+            self._answer_call(message, server_error(self._settings.server_error))
+            return
         attrs = call.query.special.get("$attrs")
 
         def project(doc: dict[str, Any]) -> dict[str, Any]:
-            shown = present(self._backend, call.module, doc, attrs)
+            shown = present(self._backend, call.module, doc, attrs, extend="$extn" not in call.query.special)
             return {**shown, "__deleted": True} if attrs is None and doc.get("__deleted") else shown
 
         where = compile_query(call.query, call.module.attrs)
-        running = not fails and mode != "strict"
-        watch = Watch(message.connection, call_id, call.module.name, where, project, running)
+        watch = Watch(message.connection, call_id, call.module.name, where, project, running=mode != "strict")
         self._backend.watches.open(watch)
 
     def _delete_watch(self, message: Message) -> None:

@@ -91,7 +91,7 @@ class Emulator:
             data=None if data is None else Path(data),
             seed=seed,
             watch_mode=watch_mode,
-            realms=tuple(realms),
+            realms=tuple(realm.lower() for realm in realms),
             default_privileges=self._privileges(default_privileges, custom=modules is not None, level=api_level),
         )
         self._clock = clock or SystemClock()

@@ -113,10 +113,10 @@ class HttpSide:
         return self._text(405, "404 NOT ALLOWED") if status == 405 else response
 
     async def _root(self, _request: web.Request) -> web.Response:
-        nawah = self._backend.settings.is_nawah
-        args = {"version": "0.0.0", "powered_by": "Nawah" if nawah else "LIMP"}
-        body = wire.dumps(reply(200, "Welcome to LIMP_SAMPLE_APP!", args))
-        return web.Response(headers=self._headers("GET"), text=body)
+        body: Reply = {"status": 200, "msg": "Welcome to LIMP!"}
+        if self._backend.settings.is_nawah:
+            body = reply(200, "Welcome to LIMP_SAMPLE_APP!", {"version": "0.0.0", "powered_by": "Nawah"})
+        return web.Response(headers=self._headers("GET"), text=wire.dumps(body))
 
     async def _options(self, _request: web.Request) -> web.Response:
         body = wire.dumps({"status": 200, "msg": "OPTIONS request is allowed."})
@@ -139,7 +139,7 @@ class HttpSide:
             return self._json((call or {"status": 500})["status"], call or server_error(self._error_text))
         try:
             return self._file(call)
-        except (KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, AttributeError, ValueError):
             log.info("%s is no file", request.path, exc_info=True)
             return self._json(500, server_error(self._error_text))
 
@@ -169,17 +169,18 @@ class HttpSide:
 
     def _file(self, call: Call) -> web.Response:
         doc_id, name = call.query.first("_id"), call.query.first("filename")
+        thumb = [int(side) for sides in call.query.values("thumb") for side in sides.split("x")]
         realm = [{"realm": call.caller.realm}] if self._backend.settings.realms else []
         where = Where([{"_id": doc_id}, *realm])
         doc = next(call.backend.docs(call.module.name).find(where), None)
         if doc is None:
             return self._json(400, call.status(400, "File not found.", "NOT_FOUND"))
         value = doc.get(call.query.first("attr"))
-        files = value if isinstance(value, list) else [] if value is None else [value]
+        files = value if isinstance(value, list) else [value] if isinstance(value, dict) else []
         file = next((file for file in files if file["name"] == name), None)
         if file is None:
             return self._text(404, "404 NOT FOUND")
-        if call.query.values("thumb") and file["type"].split("/")[0] != "image":
+        if thumb and file["type"].split("/")[0] != "image":
             return self._json(400, call.status(400, "File is not of type image to create thumbnail for.", "NOT_IMAGE"))
         now = self._backend.clock.wall()
         headers = self._headers()
@@ -196,7 +197,7 @@ class HttpSide:
         headers = request.headers
         both = "User-Agent" in headers and "Origin" in headers
         agent = headers["User-Agent"] if both else ""
-        realm = request.match_info.get("realm")
+        realm = request.match_info["realm"].lower() if self._backend.settings.realms else None
         caller = _HttpCaller(self._backend.anonymous(), request.remote or "", agent, realm)
         needed = ["X-Auth-Bearer", "X-Auth-Token"] + ["X-Auth-App"] * self._backend.settings.is_nawah
         if not any(name in headers for name in needed[:2]):

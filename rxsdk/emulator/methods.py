@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,12 +98,14 @@ def check_call(
         return reply(403, msg, {"code": "CORE_SESSION_FORBIDDEN"})
     if permission.own is not None:
         query.steps.append({permission.own: caller.session.user["_id"]})
+    if permission.limit is not None:
+        query.special["$limit"] = permission.limit
     if permission.drop:
         doc = {name: value for name, value in doc.items() if name not in permission.drop}
     refused = _check_query_args(module, method.query_args, query) or _check_doc_args(module, method.doc_args, doc)
     if refused is not None:
         return refused
-    soft = query.special.pop("$soft", None) is True
+    soft = query.special.pop("$soft", None) in (True,)  # 1 will do, as on the server
     return Call(backend, caller, module, query, doc, soft)
 
 
@@ -187,7 +189,8 @@ def read(call: Call) -> Reply:
     attrs = special.get("$attrs")
     if "$attrs" in special and not isinstance(attrs, list):
         raise StoreError("$attrs")
-    docs = [present(call.backend, call.module, doc, attrs) for doc in page]
+    extend = "$extn" not in special
+    docs = [present(call.backend, call.module, doc, attrs, extend=extend) for doc in page]
     args = {"total": len(found), "count": len(docs), "docs": docs, "groups": groups}
     return reply(200, f"Found {len(docs)} docs.", args)
 
@@ -225,12 +228,17 @@ def _words(module: Module, doc: Doc) -> set[str]:
 
 
 def _page(docs: list[Doc], special: Mapping[str, Any]) -> list[Doc]:
-    skip, limit = special.get("$skip", 0), special.get("$limit", len(docs))
+    """The part of ``docs``, newest first, that is asked for; null asks for nothing special."""
+    skip, limit, order = (special.get(name) for name in ("$skip", "$limit", "$sort"))
+    skip, limit = (0 if skip is None else skip), (len(docs) if limit is None else limit)
     if type(skip) is not int or type(limit) is not int or skip < 0 or limit < 0:
         return []
     if "$sort" in special:
+        # it stands in place of the server's own order: without one, and among equals, the oldest is first
+        docs = docs[::-1]
+    if order is not None:
         try:
-            docs = sorted_docs(docs, special["$sort"])
+            docs = sorted_docs(docs, order)
         except (StoreError, NotImplementedError, TypeError):
             return []
     return docs[skip : skip + limit]
@@ -242,30 +250,29 @@ def _group(call: Call, where: Where, group: Doc) -> list[Doc]:
     return buckets([doc.get(group["by"]) for doc in docs], group["count"])
 
 
-def present(backend: Backend, module: Module, doc: Doc, attrs: list[str] | None = None) -> Doc:
-    """A stored doc as a client sees it: ``_id`` and the attrs of its module, or those of ``attrs`` only."""
+def present(backend: Backend, module: Module, doc: Doc, attrs: list[str] | None = None, *, extend: bool = True) -> Doc:
+    """A stored doc as a client sees it: ``_id`` and the attrs of its module, or those of ``attrs`` only.
+
+    Without ``extend`` ids stay ids (``$extn`` in the query, whatever it says).
+    """
     names = module.attrs if attrs is None else [name for name in attrs if name in module.attrs]
     shown: Doc = {"_id": doc["_id"]}
     for name in names:
         value = doc.get(name)
         shown[name] = _filled(module.attrs[name], value)
-    return _as_core_module_shows(backend, module, shown, whole=attrs is None)
+    if module.name == "user":
+        shown.pop("email_hash", None)
+        if attrs is None:
+            shown["settings"] = {}
+    elif module.name == "session" and extend and "user" in shown:
+        user = backend.docs("user").docs.get(shown["user"], {"__deleted": True})
+        shown["user"] = None if user.get("__deleted") else present(backend, backend.modules["user"], user)
+    return shown
 
 
 def _filled(attr: Attr, value: Any) -> Any:
     is_locale = attr.kind == "LOCALE" and isinstance(value, dict) and LOCALES[0] in value
     return fill_locales(value) if is_locale else value
-
-
-def _as_core_module_shows(backend: Backend, module: Module, shown: Doc, *, whole: bool) -> Doc:
-    if module.name == "user":
-        shown.pop("email_hash", None)
-        if whole:
-            shown["settings"] = {}
-    elif module.name == "session" and "user" in shown:
-        user = backend.docs("user").docs.get(shown["user"])
-        shown["user"] = present(backend, backend.modules["user"], user) if user else None
-    return shown
 
 
 # ---- create, update, delete
@@ -274,18 +281,22 @@ def _as_core_module_shows(backend: Backend, module: Module, shown: Doc, *, whole
 def create(call: Call) -> Reply:
     """``args``: count and the new doc's ``_id``."""
     backend, module = call.backend, call.module
-    doc = {name: call.doc[name] for name in module.attrs if call.doc.get(name) is not None}
+    doc = {name: call.doc[name] for name in ("_id", *module.attrs) if call.doc.get(name) is not None}
     if "user" in module.attrs and "host_add" not in doc:
         doc["user"] = call.caller.session.user["_id"]
     if "create_time" in module.attrs:
         doc["create_time"] = backend.now
+    for name, seen in (("host_add", call.caller.remote), ("user_agent", call.caller.user_agent)):
+        if name in module.attrs:
+            doc.setdefault(name, seen)
     try:
         check_doc(module.attrs, doc)
     except AttrError as error:
         return _attr_refused(call, error, "create")
     if _is_taken(call, doc):
         return _duplicate(call)
-    doc = {"_id": backend.new_id(), **doc}
+    if "_id" not in doc:
+        doc = {"_id": backend.new_id(), **doc}
     backend.docs(module.name).insert(doc)
     backend.announce(module.name, "create", doc)
     if call.soft:
@@ -300,6 +311,9 @@ def update(call: Call) -> Reply:
     if not changes:
         return reply(200, "Nothing to update.", {})
     found = [doc["_id"] for doc in select(call)]
+    if len(found) > 1 and _unique_names(call.module) & set(changes):
+        msg = "Update call query has more than one doc as results. This would result in duplication."
+        return call.status(400, msg, "MULTI_DUPLICATE")
     if _is_taken(call, changes, but=found):
         return _duplicate(call)
     docs = call.backend.docs(call.module.name)
@@ -331,16 +345,18 @@ def _attr_refused(call: Call, error: AttrError, request: str) -> Reply:
     return call.status(400, f"{error} for '{request}' request on module '{call.module.code}'.", error.code)
 
 
-def _is_taken(call: Call, doc: Doc, but: list[str] | None = None) -> bool:
+def _unique_names(module: Module) -> set[str]:
+    return {name for unique in module.unique for name in ((unique,) if isinstance(unique, str) else unique)}
+
+
+def _is_taken(call: Call, doc: Doc, but: Sequence[str] = ()) -> bool:
     """True when another doc has the unique attrs that ``doc`` brings."""
     for unique in call.module.unique:
         names = (unique,) if isinstance(unique, str) else unique
         if not all(name in doc for name in names):
             continue
-        if but is not None and len(but) > 1:
-            return True
         same = Where([{name: doc[name]} for name in names])
-        if any(other["_id"] not in (but or ()) for other in call.backend.docs(call.module.name).find(same)):
+        if any(other["_id"] not in but for other in call.backend.docs(call.module.name).find(same)):
             return True
     return False
 

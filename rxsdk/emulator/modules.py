@@ -30,11 +30,13 @@ class Permission:
     Args:
         own: the attr that must hold the caller's id, as if the caller had put it into the query.
         drop: attrs of the doc that are ignored.
+        limit: of how many docs at most, whatever the query's ``$limit`` says.
     """
 
     privilege: str
     own: str | None = None
     drop: tuple[str, ...] = ()
+    limit: int | None = None
 
 
 EVERYBODY = Permission("*")

@@ -59,6 +59,8 @@ class Query:
             if name.startswith("$"):
                 self.special[name] = value
             elif name.startswith("__or"):
+                if value is None:
+                    raise QueryRefused("null for a list of choices")
                 choices = self._read(_steps_of(value))
                 if choices:
                     plain[name] = choices

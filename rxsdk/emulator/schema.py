@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 __all__ = [
@@ -67,7 +67,7 @@ class Attr:
         kind: ANY, ID, STR, INT, FLOAT, BOOL, EMAIL, DATETIME, LOCALE, FILE, LIST, DICT …
         default: what stands in when the value is missing or does not fit; required without one.
         types: media types a FILE may have, such as ``image/*``; any when empty.
-        items: what an element of a LIST may be; anything when empty.
+        items: what an element of a LIST or a value of a KV_DICT may be; anything when empty.
         fields: the attrs of a DICT, which then must have just these; any dict when None.
         values: what a LITERAL may be.
     """
@@ -155,14 +155,21 @@ def check_changes(attrs: Mapping[str, Attr], doc: Mapping[str, Any]) -> dict[str
 
 def _checked_change(name: str, attr: Attr, value: Any) -> Any:
     oper = next((oper for oper in _OPERS if isinstance(value, dict) and oper in value), None)
-    bare = Attr(attr.kind, types=attr.types, items=attr.items, fields=attr.fields, values=attr.values)
+    bare = _lenient(attr, REQUIRED)
     if oper is None:
         return check_value(name, bare, value)
     if oper in ("$append", "$push", "$push_unique"):
         return {**value, oper: check_value(name, bare, [value[oper]])[0]}
-    if oper in ("$add", "$multiply"):
+    if oper in ("$add", "$multiply", "$remove"):
         return {oper: check_value(name, bare, value[oper])}
     return value
+
+
+def _lenient(attr: Attr, default: Any) -> Attr:
+    """``attr`` as an update checks it: its default is not used, and what does not fit inside it becomes null."""
+    items = tuple(_lenient(item, None) for item in attr.items)
+    fields = None if attr.fields is None else {key: _lenient(item, None) for key, item in attr.fields.items()}
+    return replace(attr, default=default, items=items, fields=fields)
 
 
 def check_value(name: str, attr: Attr, value: Any) -> Any:
@@ -271,7 +278,7 @@ def _fit_list(name: str, attr: Attr, value: Any) -> Any:
     return [_fit_item(name, attr, value, item) for item in value] if attr.items else value
 
 
-def _fit_item(name: str, attr: Attr, whole: list[Any], item: Any) -> Any:
+def _fit_item(name: str, attr: Attr, whole: Any, item: Any) -> Any:
     for kind in attr.items:
         try:
             return check_value(name, kind, item)
@@ -284,7 +291,7 @@ def _fit_dict(name: str, attr: Attr, value: Any) -> Any:
     if not isinstance(value, dict) or (attr.fields is not None and set(value) != set(attr.fields)):
         raise InvalidAttr(name, attr, value)
     if attr.fields is None:
-        return value
+        return {key: _fit_item(name, attr, value, item) for key, item in value.items()} if attr.items else value
     return {key: check_value(f"{name}.{key}", attr.fields[key], item) for key, item in value.items()}
 
 

@@ -6,6 +6,7 @@ order they were given; a rule for ``times`` calls goes away after them.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -19,7 +20,10 @@ Scripted = Mapping[str, Any] | Callable[[dict[str, Any]], Mapping[str, Any] | No
 
 _KEEPALIVE = ("conn/verify", "heart/beat")
 _MOST_RECEIVED = 50_000
+_MOST_CHARACTERS = 8 * 1024 * 1024
 _LONGEST_CONTENT = 4096
+_MOST_CALL_IDS = 100_000
+_LONGEST_CALL_ID = 1024
 
 
 class Received(NamedTuple):
@@ -120,28 +124,45 @@ def _apply(rule: Rule, played: Played) -> None:
 
 
 class Record:
-    """What came in and what ran, readable from any thread."""
+    """What came in and what ran, readable from any thread; the older half is forgotten when it grows too big."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
         self._received: list[Received] = []
+        self._sizes: list[int] = []
+        self._characters = 0
         self._executed = Executed()
 
-    def note_received(self, connection: int, payload: dict[str, Any], *, accepted: bool) -> None:
-        """A message came in; the content of big chunks is not kept."""
+    def note_received(self, connection: int, payload: dict[str, Any], *, accepted: bool, size: int = 0) -> None:
+        """A message of ``size`` characters came in; the content of big chunks is not kept."""
+        lean = _lean(payload)
         with self.changed:
-            self._received.append(Received(connection, _lean(payload), accepted))
-            if len(self._received) > _MOST_RECEIVED:
-                del self._received[: _MOST_RECEIVED // 2]
+            self._received.append(Received(connection, lean, accepted))
+            self._sizes.append(size if lean is payload else 0)
+            self._characters += self._sizes[-1]
+            while len(self._received) > 1 and self._is_full():
+                half = len(self._received) // 2
+                self._characters -= sum(self._sizes[:half])
+                del self._received[:half], self._sizes[:half]
             self.changed.notify_all()
+
+    def _is_full(self) -> bool:
+        return len(self._received) > _MOST_RECEIVED or self._characters > _MOST_CHARACTERS
 
     def note_executed(self, endpoint: str, call_id: Any) -> None:
         """A call ran."""
         with self.changed:
             self._executed[endpoint] += 1
-            if isinstance(call_id, (str, int)):
-                self._executed.by_call_id[call_id] += 1
+            if isinstance(call_id, int) or (isinstance(call_id, str) and len(call_id) <= _LONGEST_CALL_ID):
+                self._count(self._executed.by_call_id, call_id)
             self.changed.notify_all()
+
+    @staticmethod
+    def _count(by_call_id: Counter[Any], call_id: str | int) -> None:
+        by_call_id[call_id] += 1
+        if len(by_call_id) > _MOST_CALL_IDS:
+            for oldest in list(itertools.islice(by_call_id, _MOST_CALL_IDS // 2)):
+                del by_call_id[oldest]
 
     @property
     def received(self) -> list[Received]:
@@ -162,6 +183,8 @@ class Record:
         """Start over."""
         with self.changed:
             self._received.clear()
+            self._sizes.clear()
+            self._characters = 0
             self._executed = Executed()
 
 

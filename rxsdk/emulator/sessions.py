@@ -15,6 +15,7 @@ from rxsdk.emulator.modules import FILE_ARGS, Method, Module, Permission
 from rxsdk.emulator.query import Where
 from rxsdk.emulator.schema import LOCALES, Attr
 from rxsdk.emulator.settings import ANON_SID, Settings
+from rxsdk.emulator.store import StoreError
 
 __all__ = ["SESSION_LIFE_S", "adopt", "core_modules", "prepare", "refuse_reauth", "user_with_privileges"]
 
@@ -23,6 +24,7 @@ SESSION_LIFE_S = 30 * 86_400
 _TEXT = Attr("STR")
 _ID = Attr("ID")
 _IDS = Attr("LIST", items=(_ID,))
+_PRIVILEGES = Attr("KV_DICT", default={}, items=(Attr("LIST", items=(_TEXT,)),))
 _ID_ARG = ({"_id": _ID},)
 _ADMIN = Permission("admin")
 _NOBODY = Permission("__sys")
@@ -106,22 +108,29 @@ def _signed_in(call: Call, msg: str, session: dict[str, Any]) -> Reply:
 
 
 def _user_of(call: Call) -> dict[str, Any] | None:
+    groups = _groups(call.doc.get("groups"))
     hashed = _kept(call.backend.settings, call.doc["hash"])
     for user in call.backend.docs("user").find(Where([{"email": call.doc["email"]}])):
-        groups = call.doc.get("groups")
         in_group = groups is None or set(groups) & set(user["groups"]) or user["privileges"] == {"*": ["*"]}
         if user.get("email_hash") == hashed and in_group:
             return user
     return None
 
 
+def _groups(given: list[str] | None) -> list[str] | None:
+    """The groups asked for; none at all is an ``$in: []`` the server's own query chokes on."""
+    if given == []:
+        raise StoreError("no groups")
+    return given
+
+
 def user_with_privileges(backend: Backend, user: dict[str, Any]) -> dict[str, Any]:
-    """The user as clients see it, with the privileges of its groups added to its own."""
+    """The user as clients see it, with the privileges of its groups added to its own; fails when a group is gone."""
     shown = present(backend, backend.modules["user"], user)
     privileges = {module: list(held) for module, held in shown["privileges"].items()}
     for group_id in shown["groups"]:
-        group = backend.docs("group").docs.get(group_id, {})
-        for module, held in group.get("privileges", {}).items():
+        group = backend.docs("group").living(group_id)
+        for module, held in group["privileges"].items():
             own = privileges.setdefault(module, [])
             own.extend(privilege for privilege in held if privilege not in own)
     shown["privileges"] = privileges
@@ -133,9 +142,9 @@ def _reauth(call: Call) -> Reply:
     session_id = call.query.first("_id")
     if session_id == ANON_SID:
         return call.status(400, "Reauth is not required for '__ANON' user.", "ANON_REAUTH")
+    groups = _groups(next(iter(call.query.values("groups")), None))
     session = _open_session(backend, session_id)
-    groups = call.query.values("groups")
-    if session is None or (groups and not set(groups[0]) & set(session["groups"])):
+    if session is None or (groups and not set(groups) & set(session["groups"])):
         return call.status(403, "Session is invalid.", "INVALID_SESSION")
     token = _proven_token(call, session)
     if token is None:
@@ -143,6 +152,7 @@ def _reauth(call: Call) -> Reply:
     if session["expiry"] < backend.now:
         return call.status(403, "Session had expired.", "SESSION_EXPIRED")
     users = backend.docs("user")
+    users.living(session["user"])
     users.update(session["user"], {"login_time": backend.now})
     backend.announce("user", "update", users.docs[session["user"]])
     later = text_time(backend.clock.wall() + SESSION_LIFE_S)
@@ -205,29 +215,32 @@ def _read_privileges(call: Call) -> Reply:
 
 
 def _add_group(call: Call) -> Reply:
+    """Add one group or several: of several, the last decides the answer."""
     given = call.doc["group"]
-    return _change_groups(call, given if isinstance(given, list) else [given], adding=True)
+    *others, last = given if isinstance(given, list) else [given]
+    for group in others:
+        _change_groups(call, group, adding=True)
+    return _change_groups(call, last, adding=True)
 
 
 def _delete_group(call: Call) -> Reply:
-    return _change_groups(call, [call.query.first("group")], adding=False)
+    return _change_groups(call, call.query.first("group"), adding=False)
 
 
-def _change_groups(call: Call, given: list[str], *, adding: bool) -> Reply:
-    users = call.backend.docs("user")
-    if any(group not in call.backend.docs("group").docs for group in given):
+def _change_groups(call: Call, group: str, *, adding: bool) -> Reply:
+    users, user_id = call.backend.docs("user"), call.query.first("_id")
+    if not call.backend.docs("group").lives(group):
         return call.status(400, "Group is invalid.", "INVALID_GROUP")
-    user = users.docs.get(call.query.first("_id"))
-    if user is None or user.get("__deleted"):
+    if not users.lives(user_id):
         return call.status(400, "User is invalid.", "INVALID_USER")
-    if adding and given[-1] in user["groups"]:
+    groups = users.docs[user_id]["groups"]
+    if adding and group in groups:
         return call.status(400, "User is already a member of the group.", "GROUP_ADDED")
-    if not adding and given[0] not in user["groups"]:
+    if not adding and group not in groups:
         return call.status(400, "User is not a member of the group.", "GROUP_NOT_ADDED")
-    kept = [group for group in user["groups"] if group not in given]
-    users.update(user["_id"], {"groups": kept + given if adding else kept})
-    call.backend.announce("user", "update", users.docs[user["_id"]])
-    return reply(200, "Updated 1 docs.", {"count": 1, "docs": [{"_id": user["_id"]}]})
+    users.update(user_id, {"groups": [*groups, group] if adding else [one for one in groups if one != group]})
+    call.backend.announce("user", "update", users.docs[user_id])
+    return reply(200, "Updated 1 docs.", {"count": 1, "docs": [{"_id": user_id}]})
 
 
 # ---- declarations
@@ -251,7 +264,7 @@ def _user_module() -> Module:
         "create_time": Attr("DATETIME"),
         "login_time": Attr("DATETIME", default=None),
         "groups": Attr("LIST", default=[], items=(_ID,)),
-        "privileges": Attr("KV_DICT", default={}),
+        "privileges": _PRIVILEGES,
         "status": Attr("LITERAL", default="active", values=("active", "banned", "deleted", "disabled_password")),
         "email": Attr("EMAIL"),
         "email_hash": _TEXT,
@@ -304,7 +317,7 @@ def _group_module() -> Module:
         "user": _ID,
         "name": Attr("LOCALE"),
         "desc": Attr("LOCALE", default=dict.fromkeys(LOCALES, "")),
-        "privileges": Attr("KV_DICT", default={}),
+        "privileges": _PRIVILEGES,
         "settings": Attr("KV_DICT", default={}),
         "create_time": Attr("DATETIME"),
     }
@@ -332,15 +345,18 @@ def _setting_module() -> Module:
     )
     fixed = ("user", "create_time")
     methods = {
-        "read": Method((_ADMIN, Permission("read", own="user")), query_args=named),
+        "read": Method((Permission("admin", limit=1), Permission("read", own="user", limit=1)), query_args=named),
         "watch": _watch(_ADMIN, Permission("read", own="user")),
         "create": Method((_ADMIN, Permission("create"))),
         "update": Method(
-            (Permission("admin", drop=fixed), Permission("update", own="user", drop=(*fixed, "type"))),
+            (
+                Permission("admin", drop=fixed, limit=1),
+                Permission("update", own="user", drop=(*fixed, "type"), limit=1),
+            ),
             query_args=named,
             doc_args=({"val": Attr("ANY")},),
         ),
-        "delete": Method((_ADMIN,), query_args=(*_ID_ARG, {"var": _TEXT})),
+        "delete": Method((Permission("admin", limit=1),), query_args=(*_ID_ARG, {"var": _TEXT})),
         "retrieve_file": Method(query_args=FILE_ARGS, kind="get"),
     }
     return Module("setting", attrs, methods, package="core", unique=(("user", "var", "type"),))

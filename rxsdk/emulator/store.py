@@ -37,7 +37,9 @@ class Collection:
         self._changed = changed
 
     def insert(self, doc: Doc) -> None:
-        """Keep a new doc; it has its ``_id``."""
+        """Keep a new doc; it has its ``_id``, which no other has."""
+        if isinstance(doc["_id"], (dict, list)) or doc["_id"] in self.docs:
+            raise StoreError("_id")
         self.docs[doc["_id"]] = doc
         self._changed()
 
@@ -52,6 +54,16 @@ class Collection:
         for doc in candidates:
             if not doc.get("__deleted") and where.matches(doc):
                 yield doc
+
+    def living(self, doc_id: str) -> Doc:
+        """The doc with this id; raises `StoreError` when it is gone, softly or really."""
+        if not self.lives(doc_id):
+            raise StoreError(f"no doc {doc_id}")
+        return self.docs[doc_id]
+
+    def lives(self, doc_id: str) -> bool:
+        """True when the doc is there and not softly deleted."""
+        return doc_id in self.docs and not self.docs[doc_id].get("__deleted")
 
     def update(self, doc_id: str, changes: Mapping[str, Any]) -> bool:
         """Apply ``changes`` (values or operators) to one doc; True when that made a difference."""
@@ -119,7 +131,7 @@ def _changed_value(old: Any, change: Any) -> Any:
         case {"$push_unique": item}:
             return _appended(old, item, unique=True)
         case {"$append": item} | {"$push": item}:
-            return _appended(old, item, unique=change.get("$unique") is True)
+            return _appended(old, item, unique=change.get("$unique") in (True,))
         case {"$remove": items} | {"$pull": items} | {"$del_val": items}:
             gone = items if isinstance(items, list) else [items]
             return [item for item in _list(old) if item not in gone]

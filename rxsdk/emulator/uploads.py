@@ -24,8 +24,8 @@ class Uploads:
 
     def accept(self, chunk: dict[str, Any]) -> bool:
         """Take the doc of one ``file/upload``; True when it says it is the last of its file."""
-        files = self._files.setdefault(chunk["attr"], {})
-        index, number, total = chunk["index"], chunk["chunk"], chunk["total"]
+        attr, index, number, total = (chunk[name] for name in ("attr", "index", "chunk", "total"))
+        files = self._files.setdefault(attr, {})
         if number == 1:
             # "chunk 1 of an index restarts that file"
             files[index] = (chunk["file"], [])

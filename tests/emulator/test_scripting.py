@@ -8,7 +8,8 @@ import threading
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from rxsdk.emulator import Emulator
+from rxsdk.emulator import Emulator, scripting
+from rxsdk.emulator.scripting import Record
 from tests.emulator.wire import NAME, Wire, chunk
 
 
@@ -180,6 +181,25 @@ def test_received_and_executed_tell_what_happened() -> None:
         assert emulator.executed.by_call_id["refused"] == 0
         emulator.clear_records()
         assert (emulator.received, emulator.executed) == ([], {})
+
+
+def test_records_do_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scripting, "_MOST_RECEIVED", 10)
+    monkeypatch.setattr(scripting, "_MOST_CHARACTERS", 1000)
+    monkeypatch.setattr(scripting, "_MOST_CALL_IDS", 10)
+    record = Record()
+    for number in range(100):
+        record.note_received(number, {}, accepted=True)
+        record.note_executed("staff/read", f"c{number}")
+    assert 5 <= len(record.received) <= 10
+    assert record.received[-1].connection == 99
+    assert 5 <= len(record.executed.by_call_id) <= 10
+    assert record.executed == {"staff/read": 100}
+    for number in range(5):
+        record.note_received(number, {}, accepted=True, size=600)
+    assert [one.connection for one in record.received] == [4], "big ones are forgotten sooner, all but the last"
+    record.note_executed("staff/read", "c" * 10_000)
+    assert record.executed.by_call_id["c" * 10_000] == 0
 
 
 def test_waiting_for_something_that_does_not_come() -> None:

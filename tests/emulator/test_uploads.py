@@ -161,7 +161,7 @@ def test_http_answers_beside_files() -> None:
         assert (await fetch(f"{base}/photo/20x20/photo.png"))[:2] == (200, b"abc")
         status, body, headers = await fetch(f"{emulator.http_url}/")
         assert (status, headers["Server"]) == (200, "limpd")
-        assert b"Welcome to" in body
+        assert body == b'{"status": 200, "msg": "Welcome to LIMP!"}'
         status, body, _ = await fetch(f"{base}/photo/photo.png", "POST")
         assert (status, body) == (405, b'{"status": 405, "msg": "404 NOT ALLOWED"}')
         status, body, _ = await fetch(f"{emulator.http_url}/user/retrieve_file/{doc_id}/a/b")
