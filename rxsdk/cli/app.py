@@ -270,7 +270,7 @@ def emulate(
         "documents": f"kept in {data}" if data else "in memory, gone at the end",
     }
     try:
-        serve(emulator, facts, first_app(client_app or []), data)
+        serve(emulator, facts, first_app(client_app or []))
     except NotServing as error:
         _fail("emulate", str(error))
 

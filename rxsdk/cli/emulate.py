@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -20,6 +18,7 @@ from rich.text import Text
 
 from rxsdk.cli.show import plain
 from rxsdk.emulator import Emulator
+from rxsdk.errors import ConfigurationError
 
 __all__ = ["NotServing", "first_app", "serve"]
 
@@ -39,48 +38,41 @@ class NotServing(Exception):
     """Why the emulator could not serve, or not end as it should."""
 
 
-def serve(emulator: Emulator, facts: dict[str, str], more_config: dict[str, Any], data: Path | None = None) -> None:
+def serve(emulator: Emulator, facts: dict[str, str], more_config: dict[str, Any]) -> None:
     """Serve until Ctrl-C or SIGTERM; whoever listens is told how to connect.
 
     Args:
         facts: what to say of how it is set up.
         more_config: fields of ``SDKConfig`` that its clients need beside the usual ones.
-        data: where its documents are kept, if they are.
 
     Raises:
         NotServing: the port cannot be had, the data not be read or not be written.
     """
     console = Console(highlight=False, file=sys.stdout)
     with _stop_signals() as stop:
-        with _told("cannot start", emulator.port, data):
+        with _told("cannot start", emulator.port):
             emulator.start()
         try:
             _introduce(console, emulator, facts, more_config)
             while not stop.wait(0.5):  # an endless wait would not hear Ctrl-C on Windows
                 pass
         finally:
-            with _told("did not end well", emulator.port, data):
+            with _told("did not end well", emulator.port):
                 emulator.stop()
         console.print("\nThe emulator has ended.", style="dim")
 
 
 @contextlib.contextmanager
-def _told(what: str, port: int, data: Path | None) -> Iterator[None]:
-    """What the emulator raises, in one line; it need not log it too."""
-    logger = logging.getLogger("rxsdk.emulator")
-    before, logger.disabled = logger.disabled, True
+def _told(what: str, port: int) -> Iterator[None]:
+    """What the emulator raises, in one line."""
     try:
         yield
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise NotServing(f"port {port} is in use; --port 0 takes a free one") from error
         raise NotServing(f"{what}: {error}") from error
-    except Exception as error:  # a file of data can be wrong in many ways
-        if data is None:
-            raise
-        raise NotServing(f"{what}: {data} holds no documents ({type(error).__name__}: {error})") from error
-    finally:
-        logger.disabled = before
+    except ConfigurationError as error:
+        raise NotServing(f"{what}: {error}") from error
 
 
 def first_app(client_apps: list[str]) -> dict[str, str]:

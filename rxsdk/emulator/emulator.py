@@ -163,7 +163,8 @@ class Emulator:
                 runner.run(self._serve(ready))
         except BaseException as error:
             self._failure = error
-            log.exception("the emulator failed")
+            if ready.is_set() and not (self._stopping is not None and self._stopping.is_set()):
+                log.exception("the emulator failed")  # else `start` or `stop` is waiting to raise it
         finally:
             ready.set()
 

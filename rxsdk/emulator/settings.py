@@ -79,8 +79,8 @@ class Settings:
         _check_choice("quotas", self.quotas, get_args(Quotas))
         _check_choice("api_level", self.api_level, get_args(ApiLevel))
         _check_choice("watch_mode", self.watch_mode, get_args(WatchMode))
-        if self.conn_timeout_s <= 0:
-            raise ConfigurationError("conn_timeout_s", "must be above 0")
+        if not 0 < self.conn_timeout_s < float("inf"):
+            raise ConfigurationError("conn_timeout_s", "must be a number of seconds above 0")
         if not self.anon_token:
             raise ConfigurationError("anon_token", "must not be empty")
 

@@ -17,6 +17,7 @@ from typing import Any
 from mongomock.filtering import resolve_sort_key
 
 from rxsdk.emulator.query import Where
+from rxsdk.errors import ConfigurationError
 
 __all__ = ["Collection", "Store", "StoreError"]
 
@@ -190,8 +191,21 @@ class Store:
         self.changed = False
         self.on_change: Callable[[], None] = lambda: None
         self._collections: dict[str, Collection] = {}
-        if path is not None and path.exists():
-            self._load(json.loads(path.read_text("utf-8")))
+        if path is not None:
+            self._open(path)
+
+    def _open(self, path: Path) -> None:
+        """Read the file, and see that it can be written when the time comes, not only then."""
+        if not os.access(path.parent, os.W_OK):
+            problem = "is not a folder that can be written to" if path.parent.exists() else "does not exist"
+            raise ConfigurationError("data", f"{path.parent} {problem}")
+        try:
+            if path.exists():
+                self._load(json.loads(path.read_text("utf-8")))
+        except OSError as error:
+            raise ConfigurationError("data", f"{path}: {error.strerror or error}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigurationError("data", f"{path} does not hold an emulator's documents") from error
 
     def collection(self, name: str) -> Collection:
         """The collection ``name``, made when it is not there."""

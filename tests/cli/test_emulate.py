@@ -142,7 +142,7 @@ def test_data_that_is_none(cli: Cli, tmp_path: Path) -> None:
     ran = cli("emulate", "--port", 0, "--data", data)
     assert (ran.code, ran.out) == (1, "")
     assert len(ran.err.splitlines()) == 1
-    assert f"cannot start: {data} holds no documents" in ran.err
+    assert f"cannot start: data: {data} does not hold an emulator's documents" in ran.err
     assert data.read_text() == "no JSON"
 
 

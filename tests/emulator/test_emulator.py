@@ -240,3 +240,23 @@ def test_the_admins_hash_has_escapes() -> None:
     assert wire.auth_hash("5.6", values) == expected
     assert wire.auth_hash("5.0", values) == pyjwt.encode({"hash": values[:3]}, "k" * 32, "HS256").split(".")[1]
     assert wire.reauth_hash("tok") == reauth_hash("tok")
+
+
+@pytest.mark.parametrize("content", ["garbage", "[]", '{"made": 1}', '{"made": 1, "collections": {"staff": [5]}}'])
+def test_a_file_of_something_else_is_told_at_the_start(content: str, tmp_path: Path) -> None:
+    data = tmp_path / "data.json"
+    data.write_text(content)
+    with pytest.raises(ConfigurationError, match=r"data: .*does not hold an emulator's documents"):
+        Emulator(data=data).start()
+    assert data.read_text() == content
+
+
+def test_a_folder_that_is_not_there_is_told_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"data: .*does not exist"):
+        Emulator(data=tmp_path / "no" / "data.json").start()
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
+def test_an_idle_time_that_cannot_work(seconds: float) -> None:
+    with pytest.raises(ConfigurationError, match="conn_timeout_s"):
+        Emulator(conn_timeout_s=seconds)
