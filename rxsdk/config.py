@@ -6,6 +6,7 @@ Floor 3, beside the services that read it; does no I/O. Frozen, so one config ca
 from __future__ import annotations
 
 import ipaddress
+import re
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -129,6 +130,10 @@ class SDKConfig:
             raise ConfigurationError("telemetry", "must be True or False")
         self._check_road()
 
+    def __repr__(self) -> str:
+        api = self.api.partition("?")[0]  # what an application puts behind it may be a secret
+        return f"SDKConfig(api={api!r}, auth_attrs={self.auth_attrs!r}, app_id={self.app_id!r}, …)"
+
     def _check_road(self) -> None:
         secure = self.api.lower().startswith("wss:")
         if self.ssl_context is not None:
@@ -148,6 +153,8 @@ class SDKConfig:
         for verb in ("get", "put", "remove"):
             if self.cache is not None and not callable(getattr(self.cache, verb, None)):
                 raise ConfigurationError("cache", f"has no {verb}(); see rxsdk.cache.CredentialCache")
+        if isinstance(self.cache, type):
+            raise ConfigurationError("cache", f"is the class; make one: {self.cache.__name__}(…)")
 
     @property
     def leaves_machine_unencrypted(self) -> bool:
@@ -215,17 +222,21 @@ def _check_text(name: str, value: Any) -> None:
         raise ConfigurationError(name, "holds a lone surrogate, which is no text")
 
 
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
 def _check_header(name: str, value: Any) -> None:
     _check_text(name, value)
-    if not value.isprintable():
-        raise ConfigurationError(name, "must be one line that can be printed")
+    if not value.isprintable() or not value.isascii():
+        raise ConfigurationError(name, "must be one line of ASCII")
 
 
 def _check_headers(value: Any) -> None:
     if not isinstance(value, Mapping) or not all(isinstance(text, str) for item in value.items() for text in item):
         raise ConfigurationError("extra_headers", "must map str to str")
     for name, text in value.items():
-        _check_header("extra_headers", name)
+        if not _HEADER_NAME.fullmatch(name):
+            raise ConfigurationError("extra_headers", "has a name that no header can have")
         if text:
             _check_header("extra_headers", text)
 

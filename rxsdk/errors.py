@@ -103,6 +103,7 @@ class ConnectFailed(TransportError):
     """
 
     def __init__(self, url: str, reason: str, *, status: int | None = None, fatal: bool = False) -> None:
+        url = url.partition("?")[0]  # what an application puts behind it may be a secret
         super().__init__(url, reason)
         self.url = url
         self.reason = reason
@@ -312,12 +313,16 @@ class DeliveryOverflow(RxSdkError):
 
 
 class WrongThreadError(RxSdkError):
-    """A blocking wait was asked for on a thread that must not block; ``instead`` names what to write."""
+    """A blocking wait was asked for on a thread that must not block.
 
-    def __init__(self, what: str, instead: str) -> None:
-        super().__init__(what, instead)
+    ``what`` would block ``whom``; ``instead`` names what to write.
+    """
+
+    def __init__(self, what: str, instead: str, whom: str = "this thread's event loop") -> None:
+        super().__init__(what, instead, whom)
         self.what = what
         self.instead = instead
+        self.whom = whom
 
     def __str__(self) -> str:
-        return f"{self.what} would block this thread's event loop; use {self.instead}"
+        return f"{self.what} would block {self.whom}; use {self.instead}"

@@ -59,6 +59,7 @@ class Connection:
         on_events: called with what the machine reported, in order.
         on_state: called with each change that the core itself makes: connecting, reconnecting, suspended.
         on_failed: called once when it ends for good by itself: a fatal `ConnectFailed`, or a mistake of ours.
+        on_cancelled: called once when its task is cancelled: the loop is going to be closed, nothing can be awaited.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Connection:
         on_events: Callable[[Sequence[Any]], None],
         on_state: Callable[[ConnectionState], None],
         on_failed: Callable[[RxSdkError], None],
+        on_cancelled: Callable[[], None],
     ) -> None:
         self._machine = machine
         self._connect = connect
@@ -81,6 +83,7 @@ class Connection:
         self._on_events = on_events
         self._on_state = on_state
         self._on_failed = on_failed
+        self._on_cancelled = on_cancelled
 
         self._transport: Transport | None = None
         self._link: _Link | None = None
@@ -103,6 +106,7 @@ class Connection:
     def start(self) -> None:
         """Begin to connect."""
         self._task = self._loop.create_task(self._run(), name="rxsdk connection")
+        self._task.add_done_callback(self._ran)
         self._clocks_apart = self._clock.wall() - self._clock.now()
         self._watch_clocks()
 
@@ -226,6 +230,11 @@ class Connection:
         except Exception as error:
             self._broken(error)
 
+    def _ran(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() and not self._closing:
+            self._stop()
+            self._on_cancelled()
+
     async def _connect_and_live(self) -> None:
         self._on_state(ConnectionState("connecting", attempt=self._attempt))
         try:
@@ -256,12 +265,22 @@ class Connection:
             self._opening = asyncio.ensure_future(self._connect())
             try:
                 await asyncio.wait([self._opening])
+            except asyncio.CancelledError:
+                await self._let_be(self._opening)
+                raise
             finally:
                 opening, self._opening = self._opening, None
-                opening.cancel()
             if not opening.cancelled():  # else suspended, perhaps resumed already
                 return opening.result()
         return None
+
+    @staticmethod
+    async def _let_be(opening: asyncio.Future[Transport]) -> None:
+        """It may have opened in the very moment in which nobody wanted it any more."""
+        opening.cancel()
+        await asyncio.wait([opening])
+        if not opening.cancelled() and opening.exception() is None:
+            await opening.result().close(politely=False)
 
     async def _live(self, transport: Transport) -> TransportError:
         """From an open transport to its loss, which is returned."""
@@ -284,7 +303,8 @@ class Connection:
     async def _wait_before_retry(self, reason: TransportError) -> None:
         self._attempt += 1
         delay_s = self._policy.delay_s(self._attempt, random.random())
-        _log.info("%s; trying again in %.1f s (attempt %d)", reason, delay_s, self._attempt)
+        level = logging.WARNING if self._attempt == 1 else logging.INFO
+        _log.log(level, "%s; trying again in %.1f s (attempt %d)", reason, delay_s, self._attempt)
         self._on_state(ConnectionState("reconnecting", reason, self._attempt, self._clock.wall() + delay_s))
         timer = self._clock.call_at(self._clock.now() + delay_s, self._awake.set)
         try:

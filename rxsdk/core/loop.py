@@ -140,7 +140,7 @@ def check_may_block(what: str, instead: str, loop: asyncio.AbstractEventLoop | N
     thread, because the work is done on ours.
     """
     running = running_loop()
-    if isinstance(threading.current_thread(), SdkThread) or (
-        running is not None and (running is loop or not in_notebook())
-    ):
+    if isinstance(threading.current_thread(), SdkThread):
+        raise WrongThreadError(what, "subscribe, or flat_map to go on with another call", "the thread of all callbacks")
+    if running is not None and (running is loop or not in_notebook()):
         raise WrongThreadError(what, instead)

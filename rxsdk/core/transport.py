@@ -31,8 +31,15 @@ __all__ = ["Connect", "MemoryServer", "Receiver", "Transport", "memory_pair", "w
 _CLOSE_TIMEOUT_S = 1.0
 _WRITE_HIGH_WATER = 1024 * 1024
 
-_log = logging.getLogger("rxsdk.transport")
-_log.setLevel(logging.INFO)  # at DEBUG websockets would log the frames, signed payloads and all
+
+class _WithoutFrames(logging.LoggerAdapter[logging.Logger]):
+    """What websockets logs to. At DEBUG it would log headers and frames, signed payloads and all, so it never does."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name is logging's
+        return level > logging.DEBUG and super().isEnabledFor(level)
+
+
+_log = _WithoutFrames(logging.getLogger("rxsdk.transport"), {})
 
 
 class Receiver(Protocol):
@@ -130,7 +137,8 @@ def _connect_failed(url: str, error: Exception) -> ConnectFailed:
     """The one place where foreign errors of connecting are told apart."""
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
-        reason = f"the server answered HTTP {status} to the WebSocket handshake"
+        hint = "; is the path right? LIMP listens at /ws" if status in (200, 404, 426) else ""
+        reason = f"the server answered HTTP {status} to the WebSocket handshake{hint}"
         return ConnectFailed(url, reason, status=status, fatal=is_fatal_status(status))
     if isinstance(error, TimeoutError):
         return ConnectFailed(url, "no answer in time")

@@ -78,7 +78,7 @@ def take_files(doc: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Upload]]
     uploads: list[Upload] = []
     plain: dict[str, Any] | None = None
     for attr, value in doc.items():
-        files = value if type(value) is list else [value]
+        files = value if type(value) in (list, tuple) else [value]
         found = [_is_file(item) for item in files]
         if not any(found):
             continue
@@ -103,7 +103,8 @@ def _source(attr: str, value: Any) -> Source:
         return _PathSource(attr, file, content)
     if hasattr(content, "read") and hasattr(content, "seek"):
         return _OpenSource(attr, file, content)
-    raise UploadError(attr, file.name or "file", f"cannot read from {type(content).__name__}")
+    hint = "; for the file of that name write File(Path(…))" if isinstance(content, str) else ""
+    raise UploadError(attr, file.name or "file", f"cannot read from {type(content).__name__}{hint}")
 
 
 def _info(attr: str, file: File, name: str | None, size: int, modified_ms: int) -> FileInfo:

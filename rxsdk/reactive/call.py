@@ -79,7 +79,7 @@ class Call(Stream[T]):
         scheduler: abc.SchedulerBase | None = None,
     ) -> abc.DisposableBase:
         """See the class."""
-        subscription = Subscription(*callbacks_of(on_next, on_error, on_completed), self._detach)
+        subscription = Subscription(*callbacks_of(on_next, on_error, on_completed), self._detach, self._dispatcher.loop)
         with self._dispatcher.lock:
             if self._is_over:
                 self._was_seen = True
@@ -188,8 +188,9 @@ class Call(Stream[T]):
             if subscriptions:
                 self._was_seen = True
                 self._dispatcher.post(self._tell_end, subscriptions)
-        for waiter in waiters:
-            waiter()
+        if not self._dispatcher.is_abandoned:  # else they wait in the process that this one was forked from
+            for waiter in waiters:
+                waiter()
 
     def when_settled(self, waiter: Callable[[], None]) -> None:
         """Call ``waiter`` once, at the first reply or the end: now if that was, else on the service's loop."""

@@ -56,6 +56,27 @@ def _let_out(error: BaseException) -> None:
         raise error
 
 
+class _Late(threading.local):
+    """The jobs that this thread posted to dispatchers that have closed."""
+
+    def __init__(self) -> None:
+        self.jobs: deque[tuple[Callable[[Any], None], Any]] = deque()
+        self._runs = False
+
+    def run(self) -> None:
+        """Run them, unless this is called by one of them."""
+        if not self._runs:
+            self._runs = True
+            try:
+                while self.jobs:
+                    _guarded(*self.jobs.popleft())
+            finally:
+                self._runs = False
+
+
+_late = _Late()
+
+
 class Dispatcher:
     """Runs the jobs of one service in order. Jobs may be posted from any thread, before it has a place to run too.
 
@@ -73,6 +94,7 @@ class Dispatcher:
         self._thread: SdkThread | None = None
         self._tokens: SimpleQueue[None] = SimpleQueue()  # one wakes the thread
         self._closed = False
+        self.is_abandoned = False
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
@@ -93,9 +115,12 @@ class Dispatcher:
             self._tokens.put(None)
 
     def post(self, job: Callable[[V], None], argument: V) -> None:
-        """Have ``job(argument)`` called after all posted before."""
+        """Have ``job(argument)`` called after all posted before; with `lock` held."""
+        if self._closed:
+            _late.jobs.append((job, argument))
+            return
         self._jobs.append((job, argument))
-        if not self._due and not self._closed:
+        if not self._due:
             self._due = True
             if self._thread is not None:
                 self._tokens.put(None)
@@ -103,19 +128,29 @@ class Dispatcher:
                 self._call_slice(self._loop)
 
     def run_if_closed(self) -> None:
-        """Who posted for a late subscriber calls this after letting go of `lock`: nobody else runs jobs any more."""
+        """Who posted for a late subscriber calls this after letting go of `lock`: nobody else runs jobs any more.
+
+        Each thread runs its own, lest one be kept by others that make calls without end.
+        """
         if self._closed:
-            self._run_jobs()
+            _late.run()
 
     def close(self, then: Callable[[], None]) -> None:
         """Run what has been posted, then ``then`` (on the delivering thread), and end."""
-        self.post(self._end, then)
+        with self.lock:
+            self.post(self._end, then)
+
+    def run_now(self) -> None:
+        """After `close`: run what has been posted here and now, because its own place will not come to it."""
+        self._run_jobs()
 
     def abandon(self) -> None:
-        """Nobody runs jobs any more: what is posted from now on runs at once."""
+        """In a forked child: forget what was to be told, and who waits; both are matters of the parent."""
+        self.is_abandoned = True
         self.lock = threading.RLock()
         self._turn = threading.Lock()
         self._jobs.clear()
+        _late.jobs.clear()
         self._closed = True
         self._thread = None
 
@@ -125,8 +160,10 @@ class Dispatcher:
             self._thread.join()
 
     def _end(self, then: Callable[[], None]) -> None:
-        self._closed = True
+        with self.lock:
+            self._closed = True
         then()
+        _late.run()
 
     def _call_slice(self, loop: asyncio.AbstractEventLoop) -> None:
         if running_loop() is loop:
@@ -176,13 +213,23 @@ class Subscription(abc.DisposableBase):
     """One observer of one stream or call: its callbacks, the context they were given in, and whether it still listens.
 
     Only the dispatcher calls ``next``, ``fail`` and ``complete``, so never two at once and never after the end.
+
+    Where a loop runs on the subscriber's thread and is not the one that delivers (``home``), it is nudged after each
+    callback: reactivex' own awaits set a future from the delivering thread and do not wake the loop that waits for it.
     """
 
-    __slots__ = ("_completed", "_context", "_detach", "_error", "_next", "is_stopped", "joined")
+    __slots__ = ("_completed", "_context", "_detach", "_error", "_next", "_nudged", "is_stopped", "joined")
 
     def __init__(
-        self, on_next: OnNext, on_error: OnError, on_completed: OnCompleted, detach: Callable[[Subscription], None]
+        self,
+        on_next: OnNext,
+        on_error: OnError,
+        on_completed: OnCompleted,
+        detach: Callable[[Subscription], None],
+        home: asyncio.AbstractEventLoop | None = None,
     ) -> None:
+        running = running_loop()
+        self._nudged = None if running is home else running
         self._next = on_next
         self._error = on_error
         self._completed = on_completed
@@ -199,6 +246,8 @@ class Subscription(abc.DisposableBase):
                 self._context.run(on_next, value)
             except BaseException as error:
                 _caught(error, "on_next")
+            if self._nudged is not None:
+                _nudge(self._nudged)
 
     def fail(self, error: Exception) -> None:
         """Hand the error over, the last thing it hears; without ``on_error`` it is reported as unhandled."""
@@ -213,6 +262,8 @@ class Subscription(abc.DisposableBase):
             self._context.run(on_error, error)
         except BaseException as raised:
             _caught(raised, "on_error")
+        if self._nudged is not None:
+            _nudge(self._nudged)
 
     def complete(self) -> None:
         """Say that nothing more comes."""
@@ -225,6 +276,8 @@ class Subscription(abc.DisposableBase):
                 self._context.run(on_completed)
             except BaseException as error:
                 _caught(error, "on_completed")
+            if self._nudged is not None:
+                _nudge(self._nudged)
 
     def dispose(self) -> None:
         """Listen no more. Any thread may, also from within a callback."""
@@ -236,6 +289,15 @@ class Subscription(abc.DisposableBase):
     def _stop(self) -> None:
         self.is_stopped = True
         self._next = self._error = self._completed = self._detach = None
+
+
+def _nudge(loop: asyncio.AbstractEventLoop) -> None:
+    with suppress(RuntimeError):  # it has closed, and nobody waits there any more
+        loop.call_soon_threadsafe(_do_nothing)
+
+
+def _do_nothing() -> None:
+    """What a nudged loop wakes up for."""
 
 
 def _caught(error: BaseException, callback: str) -> None:

@@ -4,15 +4,25 @@ Floor 2. It holds what every service has: the loop it runs on, the dispatcher th
 and its state, and the order in which all that ends. The service brings the machine and says what its events mean.
 
 Invariants: the machine and the connection are touched on their loop only; what comes from another thread goes through
-`on_loop`. A life ends once, by `close` or by `fail`, and then everybody has been told before anything is let go.
+`on_loop`. A life ends once, by `close` or by `fail`, and then everybody has been told before anything is let go. Where
+nothing can be awaited any more (the loop was closed, or its tasks were cancelled) it ends at once.
+
+A service that nobody closes is closed here: when it is garbage, when the interpreter exits, in a forked child. For
+the first, nothing that the loop holds may hold the service: it must keep what this module calls outside of itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
+import os
+import time
+import warnings
+import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -35,6 +45,9 @@ __all__ = ["Life"]
 T = TypeVar("T")
 _log = logging.getLogger("rxsdk")
 _ENDS = frozenset({"closing", "closed", "failed"})
+_EXIT_S = 2.0
+_FORKED = "this process was forked from the one that opened the service; open one here"
+_TASKS_CANCELLED = "the tasks of its event loop were cancelled"
 
 
 class Closing(Call[ConnectionState]):
@@ -64,7 +77,7 @@ class Life:
         self.is_open = False
         self.is_used = False
         self.why_closed = "init() has not been called"
-        self._trouble: Exception | None = None
+        self.trouble: Exception | None = None
         self._streams: list[Multicast[Any]] = []
         self.states: Multicast[ConnectionState] = self.stream(keep_latest=True, initial=self.state)
         self.readiness: Multicast[bool] = self.stream(keep_latest=True, initial=False)
@@ -83,11 +96,12 @@ class Life:
 
     def open(
         self,
+        owner: object,
         machine: Machine,
         connect: Connect,
         *,
         handlers: Mapping[type[Any], Callable[[Any], None]],
-        before_end: Callable[[], Awaitable[None]],
+        end_rest: Callable[[], Sequence[asyncio.Task[Any]]],
         loop: LoopChoice,
         policy: ReconnectPolicy,
         clock: Clock | None,
@@ -95,12 +109,14 @@ class Life:
         """Begin to connect.
 
         Args:
+            owner: the service; when nobody refers to it any more, this ends. Nothing given here may hold it.
             handlers: what to do with each type of event of the machine; called on the loop.
-            before_end: awaited on the loop when everything has ended but the loop still runs.
+            end_rest: ends what the machine does not know of, and returns the tasks to wait for; called on the loop,
+                perhaps twice.
         """
         self._machine = machine
         self._handlers = handlers
-        self._before_end = before_end
+        self._end_rest = end_rest
         self.lease = choose_loop(loop)
         self.clock = clock or LoopClock(self.lease.loop)
         self.connection = Connection(
@@ -112,12 +128,16 @@ class Life:
             on_events=self._handle,
             on_state=self.set_state,
             on_failed=self.fail,
+            on_cancelled=self._cut_off,
         )
         if self.lease.is_own:
             self.dispatcher.run_on_thread("rxsdk delivery")
         else:
             self.dispatcher.run_on_loop(self.lease.loop)
         self.is_open = self.is_used = True
+        self._unclosed = weakref.finalize(owner, _dropped, self, type(owner).__name__)
+        self._unclosed.atexit = False  # for that there is `_close_at_exit`, which closes all at the same time
+        _open_lives.add(self)
         self.on_loop(lambda _: self.connection.start(), None)
 
     def wait_ready(self, timeout_s: float, api: str) -> None:
@@ -125,7 +145,7 @@ class Life:
         try:
             self._ready().result(timeout_s)
         except TimeoutError:
-            raise self._not_ready(timeout_s, api) from self._trouble
+            raise self._not_ready(timeout_s, api) from self.trouble
 
     async def when_ready(self, timeout_s: float, api: str) -> None:
         """Wait until ready.
@@ -134,16 +154,17 @@ class Life:
             ConnectFailed: not ready in time (the cause says what went wrong last), or never.
         """
         try:
-            await asyncio.wait_for(self._ready(), timeout_s)
+            async with asyncio.timeout(timeout_s):  # `wait_for` of Python 3.11 may swallow a cancellation
+                await self._ready()
         except TimeoutError:
-            raise self._not_ready(timeout_s, api) from self._trouble
+            raise self._not_ready(timeout_s, api) from self.trouble
 
     def _ready(self) -> Stream[bool]:
         ready: Stream[bool] = self.readiness.pipe(ops.first(bool))
         return ready
 
     def _not_ready(self, timeout_s: float, api: str) -> ConnectFailed:
-        why = f": {getattr(self._trouble, 'reason', self._trouble)}" if self._trouble else ""
+        why = f": {getattr(self.trouble, 'reason', self.trouble) if self.trouble else f'still {self.state.name}'}"
         return ConnectFailed(api, f"not ready within {timeout_s:g} s{why}")
 
     # -- living
@@ -183,15 +204,20 @@ class Life:
         if mistake is not None:
             raise mistake
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether calls go out at once."""
+        return self.state.name == "ready"
+
     def set_state(self, state: ConnectionState) -> None:
         """Move to ``state`` and tell everybody."""
         if not self.is_open and state.name not in _ENDS:
             return  # where the connection gets while it ends matters to nobody
         check_transition(self.state.name, state.name)
-        was_ready, is_ready = self.state.name == "ready", state.name == "ready"
+        was_ready, is_ready = self.is_ready, state.name == "ready"
         self.state = state
         if state.reason is not None:
-            self._trouble = state.reason
+            self.trouble = state.reason
         self.states.emit(state)
         if is_ready:
             self.connection.settle()
@@ -205,12 +231,14 @@ class Life:
         if self._closing is not None:
             return self._closing
         self._closing = closing = Closing(self.dispatcher, self._join_threads)
+        why = "the service is closed"
         if self.is_open and not self.lease.loop.is_closed():
             self.is_open = False
-            self.why_closed = "the service is closed"
+            self.why_closed = why
             self.on_loop(self._begin_to_end, None)
-        elif self._ending is None:  # never opened, ended already, or its loop is gone
-            self.abandon("the service is closed")
+        elif self.is_open or not self.is_used:
+            self._cut_off(why)
+        elif self._ending is None:  # it has ended already
             closing.reply(self.state, final=True)
         return closing
 
@@ -224,16 +252,58 @@ class Life:
             self.is_open = False
 
     def _begin_to_end(self, error: RxSdkError | None) -> None:
+        if self.state.name in _ENDS:
+            return  # it was cut off meanwhile
         if error is None:
             self.set_state(ConnectionState("closing"))
-        self._ending = self.lease.loop.create_task(self._end(error), name="rxsdk end")
+        self._ending = self.lease.loop.create_task(self._wind_up(error), name="rxsdk end")
+        self._ending.add_done_callback(partial(self._wound_up, error))
 
-    async def _end(self, error: RxSdkError | None) -> None:
-        state = ConnectionState("closed") if error is None else ConnectionState("failed", error)
+    async def _wind_up(self, error: RxSdkError | None) -> None:
+        if error is None:
+            self.connection.flush_now()
+        self._end_calls(error)
+        await self.connection.close()
+        left = self._end_rest()
+        if left:
+            await asyncio.wait(left)
+
+    def _wound_up(self, error: RxSdkError | None, ending: asyncio.Task[None]) -> None:
+        if ending.cancelled():  # perhaps before it took its first step
+            self._end_at_once(error)
+        else:
+            if ending.exception() is not None:
+                _log.error("ending went wrong by a mistake of ours", exc_info=ending.exception())
+            self._tell_the_end(error)
+
+    def _cut_off(self, why: str = _TASKS_CANCELLED) -> None:
+        """End where nothing can be awaited: there is no loop, or it is closed, or about to be."""
+        if self._ending is None and self.state.name not in _ENDS:
+            self.is_open = False
+            self.why_closed = why
+            self.set_state(ConnectionState("closing"))
+            self._end_at_once(None)
+
+    def _end_at_once(self, error: RxSdkError | None) -> None:
         try:
-            await self._wind_up(error)
+            if self.is_used:
+                self._end_calls(error)
+                self._end_rest()
         except Exception:
             _log.exception("ending went wrong by a mistake of ours")
+        self._tell_the_end(error)
+        self.dispatcher.run_now()
+
+    def _end_calls(self, error: RxSdkError | None) -> None:
+        if error is None:
+            self._machine.close()
+        else:
+            self._machine.fail(error)
+        self._handle(self._machine.events())
+
+    def _tell_the_end(self, error: RxSdkError | None) -> None:
+        """The last thing that everybody hears."""
+        state = ConnectionState("closed") if error is None else ConnectionState("failed", error)
         self.set_state(state)
         for stream in self._streams:
             if error is None:
@@ -242,18 +312,11 @@ class Life:
                 stream.fail(error)
         self.dispatcher.close(partial(self._ended, state))
 
-    async def _wind_up(self, error: RxSdkError | None) -> None:
-        if error is None:
-            self.connection.flush_now()
-            self._machine.close()
-        else:
-            self._machine.fail(error)
-        await self.connection.close()
-        await self._before_end()
-
     def _ended(self, state: ConnectionState) -> None:
         """Everybody has been told: let the loop go, then those who wait for the end."""
-        self.lease.release()
+        if self.is_used:
+            self._unclosed.detach()
+            self.lease.release()
         self._ending = None
         if self._closing is not None:
             self._closing.reply(state, final=True)
@@ -270,10 +333,48 @@ class Life:
         if self.is_used and self.lease.is_own:
             await asyncio.to_thread(self._join_threads)
 
-    def abandon(self, why: str) -> None:
-        """End without a loop to end on: in a forked child, or when the caller's loop was closed first."""
-        self.dispatcher.abandon()
-        if self.state.name != "failed":
+    def abandon(self) -> None:
+        """In a forked child: what was going on goes on in the parent, where everybody is told; here it has ended."""
+        if self.is_open or self._ending is not None:
+            self.dispatcher.abandon()
             self.state = ConnectionState("closed")
-        self.is_open = False
-        self.why_closed = why
+            self.is_open = False
+            self.why_closed = _FORKED
+            self._ending = None
+            with suppress(Exception):  # the thread that did not come along may have been in the middle of something
+                self._end_calls(None)
+            for stream in self._streams:
+                stream.complete()
+            self.dispatcher.abandon()
+
+
+_open_lives: weakref.WeakSet[Life] = weakref.WeakSet()
+
+
+def _dropped(life: Life, service: str) -> None:
+    """Nobody refers to the service any more."""
+    if life.is_open:
+        with suppress(RuntimeError):  # its loop is closed
+            # The collector runs in the middle of anything: hence in a turn of its own.
+            life.lease.loop.call_soon_threadsafe(life.close)
+        text = f"an open {service} was dropped: use it in a `with`, or end it with close()"
+        warnings.warn(text, ResourceWarning, stacklevel=3)
+
+
+def _close_at_exit() -> None:
+    """Say goodbye to the servers; a service on the caller's loop ends with that loop."""
+    over_by = time.monotonic() + _EXIT_S
+    for closing in [life.close() for life in list(_open_lives) if life.is_open and life.lease.is_own]:
+        with suppress(TimeoutError):
+            Call.result(closing, max(0.0, over_by - time.monotonic()))
+
+
+def _after_fork() -> None:
+    for life in list(_open_lives):
+        life.abandon()
+    LoopLease.forget_threads()
+
+
+atexit.register(_close_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

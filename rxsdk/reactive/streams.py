@@ -106,6 +106,11 @@ class Stream(Observable[T_co]):
         """Subscribe an observer, or up to three callbacks. They are called on the service's loop or its thread."""
         return cast("Observable[T_co]", self._source).subscribe(on_next, on_error, on_completed, scheduler=scheduler)
 
+    __iter__ = None  # reactivex' indexing would make a plain ``for`` endless
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
     def pipe(self, *steps: Callable[[Any], Any]) -> Any:
         """reactivex' ``pipe``; what comes out is a Stream again, unless an operator makes something of its own."""
         result: Any = self
@@ -288,7 +293,7 @@ class Multicast(Stream[T]):
         scheduler: abc.SchedulerBase | None = None,
     ) -> abc.DisposableBase:
         """See `Stream.subscribe`."""
-        subscription = Subscription(*callbacks_of(on_next, on_error, on_completed), self._detach)
+        subscription = Subscription(*callbacks_of(on_next, on_error, on_completed), self._detach, self._dispatcher.loop)
         with self._dispatcher.lock:
             if self._latest is not _NOTHING:
                 self._dispatcher.post(subscription.next, self._latest)

@@ -45,7 +45,7 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 def command(*args: object) -> list[str]:
     """The command line of a process."""
-    return [sys.executable, "-W", "error", "-m", "rxsdk.cli", *map(str, args)]
+    return [sys.executable, "-W", "error", "-m", "rxsdk", *map(str, args)]
 
 
 def environment(**more: str) -> dict[str, str]:

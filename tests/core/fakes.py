@@ -160,6 +160,7 @@ class Rig:
         self.states: list[ConnectionState] = []
         self.events: list[Any] = []
         self.failures: list[RxSdkError] = []
+        self.cancelled: list[bool] = []
         self.on_event: Callable[[Any], None] = lambda event: None
         self.on_state: Callable[[ConnectionState], None] = lambda state: None
         self.connection = Connection(
@@ -171,6 +172,7 @@ class Rig:
             on_events=self._take_events,
             on_state=self._take_state,
             on_failed=self.failures.append,
+            on_cancelled=lambda: self.cancelled.append(True),
         )
 
     async def _connect(self) -> Transport:

@@ -403,3 +403,44 @@ def test_a_mistake_while_it_closes_is_told_to_the_log_alone(caplog: pytest.LogCa
 
     play(scene)
     assert "by a mistake of ours" in caplog.text
+
+
+# -- its task cancelled
+
+
+def test_cancelled_it_says_so_once_and_lets_its_transport_go() -> None:
+    async def scene() -> None:
+        rig = await Rig().up()
+        task = rig.connection._task
+        assert task is not None
+        task.cancel()
+        await until(lambda: rig.cancelled)
+        assert not rig.server.open
+        await rig.connection.close()
+        assert (rig.cancelled, rig.failures) == ([True], [])
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("failure", [None, ConnectFailed("ws://x", "refused")])
+def test_cancelled_in_the_moment_a_transport_opens(failure: Exception | None) -> None:
+    async def scene() -> None:
+        rig = Rig()
+        gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        rig.script.append(gate)
+        rig.connection.start()
+        await until(lambda: rig.attempts)
+        if failure is None:
+            gate.set_result(None)
+        else:
+            gate.set_exception(failure)
+        task, opening = rig.connection._task, rig.connection._opening
+        assert task is not None
+        assert opening is not None
+        await until(opening.done)
+        assert not task.done()
+        task.cancel()
+        await until(lambda: rig.cancelled)
+        assert all(not server.open for server in rig.servers)
+
+    asyncio.run(scene())

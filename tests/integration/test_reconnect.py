@@ -122,7 +122,7 @@ def test_a_server_that_no_longer_answers_is_noticed(emulator: Emulator) -> None:
     config = emulator.config(reconnect=FAST, heartbeat_interval_s=0.05, heartbeat_timeout_s=0.1)
     with ApiService(config) as api:
         emulator.silence("heart/beat", times=1)
-        wait_until(lambda: isinstance(api._life._trouble, HeartbeatTimeout))
+        wait_until(lambda: isinstance(api._life.trouble, HeartbeatTimeout))
         assert api.call("staff/read").result().status == 200
 
 

@@ -275,6 +275,36 @@ def test_abandoned_it_forgets_what_waited_and_runs_what_comes() -> None:
     assert ran == ["late"]
 
 
+def test_after_the_end_each_thread_runs_its_own_and_is_kept_by_no_other() -> None:
+    dispatcher = Dispatcher()
+    dispatcher.run_on_thread("delivery")
+    dispatcher.close(lambda: None)
+    dispatcher.join()
+    ran: list[str] = []
+    gate, begun = threading.Event(), threading.Event()
+
+    def wait(_: None) -> None:
+        begun.set()
+        gate.wait(10)
+        dispatcher.post(ran.append, "nested")
+        dispatcher.run_if_closed()  # not now: an observer is not called from within another's callback
+        ran.append("first")
+
+    def subscribe_late() -> None:
+        dispatcher.post(wait, None)
+        dispatcher.run_if_closed()
+
+    other = threading.Thread(target=subscribe_late)
+    other.start()
+    assert begun.wait(10)
+    dispatcher.post(ran.append, "mine")
+    dispatcher.run_if_closed()
+    assert ran == ["mine"]
+    gate.set()
+    other.join()
+    assert ran == ["mine", "first", "nested"]
+
+
 # -- what raises
 
 

@@ -31,12 +31,13 @@ class Opened:
         self.notes = Notes()
         if listens:
             self.life.states.map(lambda state: state.name).subscribe(self.notes)
-        self.before_end: list[bool] = []
+        self.end_rest: list[bool] = []
         self.life.open(
+            self,
             self.machine,
             self._connect,
             handlers={str: self._on_event, int: lambda number: 1 // number},
-            before_end=self._before_end,
+            end_rest=self._end_rest,
             loop=loop,
             policy=ReconnectPolicy(base_s=0.001, cap_s=0.001),
             clock=clock,
@@ -49,8 +50,9 @@ class Opened:
         self.servers.append(server)
         return transport
 
-    async def _before_end(self) -> None:
-        self.before_end.append(self.life.lease.loop.is_running())
+    def _end_rest(self) -> list[asyncio.Task[None]]:
+        self.end_rest.append(self.life.lease.loop.is_running())
+        return []
 
     def _on_event(self, name: Any) -> None:
         self.life.set_state(ConnectionState(name))
@@ -88,7 +90,7 @@ def test_opened_ready_and_closed_on_a_thread_of_ours() -> None:
     assert closing.result(5).name == "closed"
     assert not opened.servers[0].open
     assert opened.machine.verbs == ["connected", "close"]
-    assert opened.before_end == [True]
+    assert opened.end_rest == [True]
     assert opened.notes.values == ["idle", "connecting", "ready", "closing", "closed"]
     assert opened.notes.completed
     assert late.values == [True, False]
@@ -161,8 +163,25 @@ def test_not_ready_in_time_says_what_went_wrong_last() -> None:
 
     async def scene() -> None:
         opened = Opened()
-        with pytest.raises(ConnectFailed, match=r"not ready within 0\.01 s$"):
+        with pytest.raises(ConnectFailed, match=r"not ready within 0\.01 s: still connecting$"):
             await opened.life.when_ready(0.01, "ws://x")
+        await opened.life.aclose()
+
+    asyncio.run(scene())
+
+
+def test_cancelled_in_the_turn_in_which_it_is_ready_it_is_cancelled() -> None:
+    """`asyncio.wait_for` of Python 3.11 would return as if nothing had been."""
+
+    async def scene() -> None:
+        opened = Opened()
+        await until(lambda: "connected" in opened.machine.verbs)
+        waiting = asyncio.create_task(opened.life.when_ready(5, "ws://x"))
+        await turns()
+        opened.life.readiness.subscribe(lambda ready: waiting.cancel() if ready else None)
+        opened.happen("ready")
+        await asyncio.wait([waiting])
+        assert waiting.cancelled()
         await opened.life.aclose()
 
     asyncio.run(scene())
@@ -285,17 +304,107 @@ def test_closed_without_ever_being_opened() -> None:
     assert life.why_closed == "the service is closed"
 
 
-def test_closed_after_its_loop_is_gone() -> None:
-    async def scene() -> Life:
+def test_cut_off_when_its_loop_ends_before_it() -> None:
+    async def scene() -> Opened:
         opened = Opened("running")
         await until(lambda: "connected" in opened.machine.verbs)
-        return opened.life
+        return opened
 
-    life = asyncio.run(scene())
-    assert life.close().result(5).name == "closed"
+    opened = asyncio.run(scene())
+    assert opened.notes.completed
+    assert opened.notes.values == ["idle", "connecting", "closing", "closed"]
+    assert opened.life.why_closed == "the tasks of its event loop were cancelled"
+    assert opened.life.close().result(5).name == "closed"
+
+
+def test_cut_off_while_it_closes_or_fails() -> None:
+    async def scene(error: Exception | None) -> Opened:
+        opened = Opened("running")
+        await until(lambda: "connected" in opened.machine.verbs)
+        if error is None:
+            opened.life.close()
+        else:
+            opened.life.fail(error)
+        return opened
+
+    opened = asyncio.run(scene(None))
+    assert (opened.notes.completed, opened.life.state.name) == (True, "closed")
+    opened = asyncio.run(scene(FATAL))
+    assert (opened.notes.error, opened.life.state.name) == (FATAL, "failed")
+
+
+def test_closed_by_another_thread_in_the_moment_its_loop_ends() -> None:
+    async def scene() -> Opened:
+        opened = Opened("running")
+        await until(lambda: "connected" in opened.machine.verbs)
+        threading.Thread(target=opened.life.close).start()
+        wait_until(lambda: not opened.life.is_open)
+        return opened
+
+    opened = asyncio.run(scene())
+    assert opened.notes.completed
+    assert opened.life.close().result(5).name == "closed"
+
+
+def test_closed_after_its_loop_was_closed_over_its_head() -> None:
+    loop = asyncio.new_event_loop()
+
+    async def scene() -> Opened:
+        opened = Opened("running")
+        await until(lambda: "connected" in opened.machine.verbs)
+        return opened
+
+    opened = loop.run_until_complete(scene())
+    tasks = asyncio.all_tasks(loop)
+    loop.close()
+    assert opened.life.close().result(5).name == "closed"
+    assert opened.notes.completed
+    for task in tasks:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        task.get_coro().close()  # type: ignore[union-attr]
+
+
+def test_dropped_without_being_closed() -> None:
+    class Service:
+        pass
+
+    opened, service, notes = Opened(), Service(), Notes()
+    life = Life()
+    life.states.subscribe(notes)
+    life.open(
+        service,
+        opened.machine,
+        opened._connect,
+        handlers={},
+        end_rest=list,
+        loop="auto",
+        policy=ReconnectPolicy(),
+        clock=None,
+    )
+    with pytest.warns(ResourceWarning, match=r"an open Service was dropped.*close\(\)"):
+        del service
+    assert notes.over.wait(5)
+    assert notes.completed
+    opened.life.close().result(5)
+    life.close().result(5)
 
 
 def test_abandoned_as_after_a_fork() -> None:
-    life = Life()
-    life.abandon("forked")
-    assert (life.state.name, life.is_open, life.why_closed) == ("closed", False, "forked")
+    opened = Opened()
+    opened.up()
+    heard = list(opened.notes.values)
+    lease, dispatcher = opened.life.lease, opened.life.dispatcher
+    thread = dispatcher._thread
+    opened.life.abandon()
+    assert (opened.life.state.name, opened.life.is_open) == ("closed", False)
+    assert "forked" in opened.life.why_closed
+    assert opened.machine.verbs == ["connected", "close"]
+    late = Notes()
+    opened.life.readiness.subscribe(late)
+    assert (late.completed, opened.notes.values, opened.notes.completed) == (True, heard, False)
+    opened.life.abandon()
+    dispatcher._tokens.put(None)  # the threads did come along, for this was no fork
+    assert thread is not None
+    thread.join()
+    lease.loop.call_soon_threadsafe(asyncio.ensure_future, opened.life.connection.close())
+    opened.life.close().result(5)

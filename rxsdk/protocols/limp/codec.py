@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ __all__ = ["decode_frame", "encode_part"]
 MAX_DEPTH = 200
 """Levels of nesting we send; the server's own JSON reader gives up at about a thousand."""
 
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(decimal_format="number").encode
 _decode = msgspec.json.Decoder().decode
 _PLAIN = frozenset({str, int, bool, type(None)})
 
@@ -98,6 +99,12 @@ def _check_dict(value: dict[Any, Any], depth: int) -> None:
 
 def _check_object(value: Any, depth: int) -> None:
     """Dataclasses, structs, dates, UUIDs …: as msgspec takes them apart, bytes left as they are."""
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise _Unfaithful(f"{value!r} has no form in JSON")
+        return
+    if hasattr(value, "__fspath__") or hasattr(value, "read"):
+        raise _Unfaithful("files go at the top level of doc, by themselves or in a list")
     try:
         plain = msgspec.to_builtins(value, builtin_types=(bytes, bytearray, memoryview))
     except (TypeError, ValueError, RecursionError):

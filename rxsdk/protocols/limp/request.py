@@ -105,7 +105,9 @@ def make_request(
         InvalidCall: an argument cannot make a call; the error names it.
     """
     if not isinstance(endpoint, str) or not _ENDPOINT.fullmatch(endpoint) or not is_text(endpoint):
-        raise InvalidCall(str(endpoint), "endpoint", 'must be "module/method"')
+        raise InvalidCall(ascii(endpoint)[:80], "endpoint", 'must be "module/method"')
+    if not isinstance(await_auth, bool):
+        raise InvalidCall(endpoint, "await_auth", "must be True or False")
     if query is not None and (
         isinstance(query, (str, bytes, bytearray, memoryview)) or not isinstance(query, Sequence)
     ):

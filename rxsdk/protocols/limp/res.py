@@ -25,7 +25,8 @@ Query: TypeAlias = Sequence[Mapping[str, Any] | Sequence[Any]]
 """A LIMP query: a list whose items are ANDed; an item that is a list is an OR."""
 
 REDACTED = "<redacted>"
-_SECRET_KEYS = frozenset({"token", "hash", "password", "sid", "authorization"})
+_SECRET_KEYS = frozenset({"hash", "sid", "authorization"})
+_SECRET_ENDS = ("password", "token", "secret", "_hash")
 
 
 def redact(value: Any, levels: int = 50) -> Any:
@@ -43,7 +44,10 @@ def redact(value: Any, levels: int = 50) -> Any:
 
 
 def _is_secret(key: object) -> bool:
-    return isinstance(key, str) and (key.lower() in _SECRET_KEYS or key.lower().endswith("_hash"))
+    if not isinstance(key, str):
+        return False
+    key = key.lower()
+    return key in _SECRET_KEYS or key.endswith(_SECRET_ENDS) or key.startswith("password")
 
 
 class Args(dict[str, Any]):

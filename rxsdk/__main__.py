@@ -1,0 +1,5 @@
+"""``python -m rxsdk``: the command line."""
+
+from rxsdk.cli import main
+
+main()

@@ -1,5 +1,0 @@
-"""``python -m rxsdk.cli``."""
-
-from rxsdk.cli import main
-
-main()

@@ -1,0 +1,368 @@
+"""`LimpLife`: one life of an `ApiService`: what LIMP's calls and events mean, from opening to the end.
+
+Floor 3, the service's inside. What every service has (loop, dispatcher, connection, the order of ending) is its
+`Life`; here is what is LIMP's. It never holds the `ApiService`: an app that drops its service without closing it ends
+this life too.
+
+Data out: `send` → `LimpMachine.submit` → `Connection`
+Data in:  `Connection` → machine events → ``_on_…`` → `Multicast` and `Call` → `Dispatcher` → observers
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
+
+from rxsdk.cache import CredentialCache, Credentials, scope_of
+from rxsdk.config import Answer, FreshCredentials, SDKConfig
+from rxsdk.core.clock import Clock
+from rxsdk.core.state import ConnectionState, StateName
+from rxsdk.core.transport import Connect
+from rxsdk.errors import (
+    CallCancelled,
+    CallError,
+    CallNotSent,
+    ConfigurationError,
+    RxSdkError,
+    VerifyRefused,
+)
+from rxsdk.files.sources import Upload
+from rxsdk.files.uploader import Uploader, as_call_error
+from rxsdk.protocols.limp.auth import auth_docs
+from rxsdk.protocols.limp.codec import encode_part
+from rxsdk.protocols.limp.events import (
+    CallFailed,
+    CallReplied,
+    ConnectionGivenUp,
+    FrameRejected,
+    HeartbeatAnswered,
+    MessageReceived,
+    PhaseChanged,
+    ReauthRefused,
+    RequestRepeated,
+    RequestWritten,
+    ServerRefused,
+    SessionChanged,
+    WatchEnded,
+)
+from rxsdk.protocols.limp.machine import LimpMachine
+from rxsdk.protocols.limp.phases import Phase
+from rxsdk.protocols.limp.request import Request
+from rxsdk.protocols.limp.res import Doc, Res, Session
+from rxsdk.protocols.limp.trace import shown_request, shown_res
+from rxsdk.reactive.call import Call
+from rxsdk.reactive.delivery import report_unhandled
+from rxsdk.reactive.life import Life
+from rxsdk.reactive.streams import Multicast
+from rxsdk.telemetry import telemetry_for
+
+__all__ = ["LimpLife", "check_auth_args", "checked_auth_docs"]
+
+_log = logging.getLogger("rxsdk")
+_wire_log = logging.getLogger("rxsdk.wire")
+
+_STATE_OF_PHASE: dict[Phase, StateName] = {
+    Phase.VERIFYING: "verifying",
+    Phase.AUTHENTICATING: "authenticating",
+    Phase.READY: "ready",
+}
+_DEAD_SESSION = frozenset(
+    {"CORE_SESSION_INVALID_SESSION", "CORE_SESSION_INVALID_REAUTH_HASH", "CORE_SESSION_SESSION_EXPIRED"}
+)
+
+
+class LimpLife:
+    """Made before the service is opened, so that its streams can be subscribed to; used once."""
+
+    def __init__(self) -> None:
+        self.life = Life()
+        self.messages: Multicast[Res[Doc]] = self.life.stream()
+        self.authed: Multicast[Session | None] = self.life.stream(keep_latest=True, initial=None)
+        self.round_trips: Multicast[float] = self.life.stream()
+        self.session: Session | None = None
+        self._upload_tasks: dict[Request, asyncio.Task[None]] = {}
+        self._cache_work: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
+
+    def open(
+        self, owner: object, config: SDKConfig, connect: Connect, clock: Clock | None, default_cache: CredentialCache
+    ) -> None:
+        """Begin to connect; ``owner`` is the service, see `Life.open`."""
+        if config.debug:
+            _show_wire()
+        self._config = config
+        self._telemetry = telemetry_for(config.telemetry, config.api)
+        self._cache = default_cache if config.cache is None else config.cache
+        self._cache_waits = self._cache is not default_cache
+        self._machine = _machine(config)
+        self._uploader = Uploader(
+            lambda request: self._submit((request, (), ())), self._withdraw, config.file_chunk_size
+        )
+        self.life.open(
+            owner,
+            self._machine,
+            connect,
+            handlers={
+                CallReplied: self._on_replied,
+                CallFailed: self._on_call_failed,
+                MessageReceived: lambda event: self._show(event.res),
+                WatchEnded: self._on_watch_ended,
+                PhaseChanged: self._on_phase,
+                SessionChanged: self._on_session,
+                ConnectionGivenUp: lambda event: self.life.connection.drop(event.error),
+                ServerRefused: self._on_refused,
+                ReauthRefused: self._on_reauth_refused,
+                RequestRepeated: lambda event: self._telemetry.retried(),
+                FrameRejected: self._on_frame_rejected,
+                HeartbeatAnswered: self._on_heartbeat_answered,
+                RequestWritten: lambda event: _wire_log.debug("→ %s", shown_request(event.request)),
+            },
+            end_rest=self._end_rest,
+            loop=config.loop,
+            policy=config.reconnect,
+            clock=clock,
+        )
+
+    # -- calls
+
+    def send(
+        self,
+        request: Request,
+        uploads: Sequence[Upload] = (),
+        attrs: tuple[str, ...] = (),
+        decode: Callable[[Any], Any] | None = None,
+    ) -> Call[Any]:
+        """A call that is on its way: ``uploads`` first, then ``request``, which names the attributes ``attrs``."""
+        life = self.life
+        call: Call[Any] = Call(request.endpoint, life.dispatcher, partial(self._cancel, request), decode)
+        if not life.is_open:
+            call.fail(CallNotSent(request.endpoint, life.why_closed))
+        elif life.lease.loop.is_closed():
+            call.fail(CallNotSent(request.endpoint, "the event loop that the service ran on is closed"))
+        else:
+            request.listener = call
+            self._telemetry.call_made(call)
+            life.on_loop(self._submit, (request, uploads, attrs))
+        return call
+
+    def _submit(self, job: tuple[Request, Sequence[Upload], tuple[str, ...]]) -> None:
+        request, uploads, attrs = job
+        if uploads:
+            task = self.life.lease.loop.create_task(self._uploader.run(request, uploads), name="rxsdk upload")
+            self._upload_tasks[request] = task
+            task.add_done_callback(partial(self._upload_done, request))
+            return
+        refusal = self._uploader.refusal(request.endpoint, attrs)
+        if refusal is not None:
+            self._fail(request, refusal)
+            return
+        self._machine.submit(request, self.life.clock.now())
+        self.life.connection.flush()
+
+    def _upload_done(self, request: Request, task: asyncio.Task[None]) -> None:
+        del self._upload_tasks[request]
+        if task.cancelled():  # perhaps before it took its first step
+            self._fail(request, CallCancelled(request.endpoint, written=False))
+        elif isinstance(error := task.exception(), Exception):
+            self._fail(request, as_call_error(request, error))
+
+    def _cancel(self, request: Request, call: Call[Any], asked: bool) -> None:
+        if self.life.is_open:
+            self.life.on_loop(self._cancel_here, (request, asked))
+
+    def _cancel_here(self, job: tuple[Request, bool]) -> None:
+        request, asked = job
+        task = self._upload_tasks.get(request)
+        if task is not None and request.written_at is None:
+            task.cancel()
+        elif asked or request.opened:
+            self._withdraw(request)
+
+    def _withdraw(self, request: Request, error: CallError | None = None) -> None:
+        self._machine.cancel(request, error)
+        self.life.connection.flush()
+
+    @staticmethod
+    def _fail(request: Request, error: RxSdkError) -> None:
+        listener, request.listener = request.listener, None
+        if listener is not None:
+            listener.fail(error)
+
+    # -- the end
+
+    def _end_rest(self) -> list[asyncio.Task[None]]:
+        """The machine has ended every call; what is left are uploads that were not calls yet, and the cache."""
+        self.session = None  # it lives on at the server and in the cache; here nobody is signed in any more
+        for request, task in list(self._upload_tasks.items()):
+            self._fail(request, CallNotSent(request.endpoint, self.life.why_closed))
+            task.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
+        left = [*self._upload_tasks.values(), self._asking, self._cache_work]
+        return [task for task in left if task is not None]
+
+    # -- what happened, on the loop
+
+    def _on_replied(self, event: CallReplied) -> None:
+        self._show(event.res)
+        request = event.request
+        listener = request.listener
+        if event.final:
+            request.listener = None
+        if request.changes_session and self._cache_work is not None and not self._cache_work.done():
+            # Whoever hears that he signed in or out may rely on it, also in another process.
+            self._cache_work.add_done_callback(lambda _: listener.reply(event.res, final=True))
+        else:
+            listener.reply(event.res, final=event.final)
+
+    def _on_call_failed(self, event: CallFailed) -> None:
+        if event.res is not None:
+            self._show(event.res)
+            if event.request.changes_session and event.res.code in _DEAD_SESSION and self.session is None:
+                self._remember(None)
+        error = event.error
+        if isinstance(error, CallNotSent) and self.life.trouble is not None and not self.life.is_ready:
+            error.reason += f"; {self.life.trouble}"
+            error.__cause__ = error.__cause__ or self.life.trouble
+        self._fail(event.request, error)
+
+    def _on_watch_ended(self, event: WatchEnded) -> None:
+        listener, event.request.listener = event.request.listener, None
+        listener.complete()
+
+    def _show(self, res: Res[Any]) -> None:
+        if self.messages.has_observers:
+            self.messages.emit(res)
+        if self._config.debug:
+            _wire_log.debug("← %s", shown_res(res))
+
+    def _on_phase(self, event: PhaseChanged) -> None:
+        if event.phase is Phase.DISCONNECTED:
+            self._telemetry.reconnecting()
+            self._uploader.connection_lost()
+            if self._asking is not None:
+                self._asking.cancel()  # what it answers is too late; the next connection asks anew
+        name = _STATE_OF_PHASE.get(event.phase)
+        if name is not None:
+            self.life.set_state(ConnectionState(name))
+
+    def _on_session(self, event: SessionChanged) -> None:
+        self.session = event.session
+        self.authed.emit(event.session)
+        self._remember(event.session)
+
+    def _on_heartbeat_answered(self, event: HeartbeatAnswered) -> None:
+        self._telemetry.round_trip(event.round_trip_s)
+        self.round_trips.emit(event.round_trip_s)
+
+    def _on_frame_rejected(self, event: FrameRejected) -> None:
+        self._telemetry.dropped()
+        _log.warning("dropped: %s", event.error)
+
+    def _on_reauth_refused(self, event: ReauthRefused) -> None:
+        self._show(event.res)
+        self._asking = self.life.lease.loop.create_task(self._ask_for_credentials(), name="rxsdk credentials")
+
+    async def _ask_for_credentials(self) -> None:
+        """The session was refused after a reconnect: sign in with what the application's hook supplies."""
+        try:
+            answer = await _asked(self._config.fresh_credentials)
+            docs = None if answer is None else checked_auth_docs(self._config, *answer)
+        except Exception as error:
+            report_unhandled(error, "fresh_credentials")
+            docs = None
+        if docs is None:
+            self._machine.give_session_up(self.life.clock.now())
+        else:
+            self._machine.sign_in_again(*docs)
+        self.life.connection.flush()
+
+    def _on_refused(self, event: ServerRefused) -> None:
+        res = event.res
+        self.life.connection.drop(VerifyRefused(self._config.api, status=res.status, code=res.code, msg=res.msg))
+
+    def _remember(self, session: Session | None) -> None:
+        """Cache the session, or forget it; one after the other, off the loop."""
+        if not self._cache_waits:
+            self._write_cache(session)
+        else:
+            before = self._cache_work
+            self._cache_work = self.life.lease.loop.create_task(self._write_cache_after(before, session))
+
+    async def _write_cache_after(self, before: asyncio.Task[None] | None, session: Session | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        await asyncio.to_thread(self._write_cache, session)
+
+    def _write_cache(self, session: Session | None) -> None:
+        scope = scope_of(self._config.api, self._config.cache_key)
+        try:
+            if session is None:
+                self._cache.remove(scope)
+            else:
+                self._cache.put(scope, Credentials(session["_id"], session["token"]))
+        except Exception as error:  # an application's own cache may raise anything
+            report_unhandled(error, "the credential cache")
+
+
+def checked_auth_docs(
+    config: SDKConfig, auth_var: str, auth_val: str, password: str, groups: Sequence[str] | None = None
+) -> tuple[bytes, bytes | None]:
+    """The doc of ``session/auth``, and its second form if there is one.
+
+    Raises:
+        ConfigurationError: these cannot be credentials.
+    """
+    check_auth_args(config, auth_var, auth_val, password)
+    doc, retry_doc = auth_docs(
+        config.auth_hash_level, auth_var, auth_val, password, config.anon_token, list(groups) if groups else None
+    )
+    raw = encode_part("session/auth", "doc", doc)
+    return raw, None if retry_doc is None else encode_part("session/auth", "doc", retry_doc)
+
+
+def check_auth_args(config: SDKConfig, auth_var: str, auth_val: str, password: str) -> None:
+    """Raise `ConfigurationError` for what cannot be credentials."""
+    if auth_var not in config.auth_attrs:
+        raise ConfigurationError("auth_var", f"{auth_var!r} is not among auth_attrs ({', '.join(config.auth_attrs)})")
+    for name, value in (("auth_val", auth_val), ("password", password)):
+        if not isinstance(value, str):
+            raise ConfigurationError(name, f"must be a string, not {type(value).__name__}")
+    if not password:
+        raise ConfigurationError("password", "is empty")
+
+
+async def _asked(hook: FreshCredentials | None) -> Answer:
+    if hook is None:
+        return None
+    answer: Any = hook() if inspect.iscoroutinefunction(hook) else await asyncio.to_thread(hook)
+    return cast(Answer, await answer if inspect.isawaitable(answer) else answer)
+
+
+def _machine(config: SDKConfig) -> LimpMachine:
+    return LimpMachine(
+        anon_token=config.anon_token,
+        app_id=config.app_id,
+        auth_hash_level=config.auth_hash_level,
+        connect_timeout_s=config.connect_timeout_s,
+        heartbeat_interval_s=config.heartbeat_interval_s,
+        heartbeat_timeout_s=config.heartbeat_timeout_s,
+        max_queued_calls=config.max_queued_calls,
+        new_id=partial(secrets.token_urlsafe, 12),
+        quota=config.quota,
+        asks_for_credentials=config.fresh_credentials is not None,
+        trace=config.debug,
+    )
+
+
+def _show_wire() -> None:
+    """The trace was asked for, so it is shown even where the application has not set up logging."""
+    _wire_log.setLevel(logging.DEBUG)
+    if not _wire_log.hasHandlers():
+        _wire_log.addHandler(logging.StreamHandler())
+        _wire_log.propagate = False  # what the application sets up later shows it no second time
