@@ -32,73 +32,76 @@ MAX_FILE_CHUNK_SIZE = 780_000
 """Bytes. The largest chunk whose frame stays under the server's 4 MiB for every content (limp.md, "Files")."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SDKConfig:
-    """The settings of one `ApiService`. Times are seconds; ``None`` for a time means no limit.
+    """The settings of one `ApiService`. Times are seconds.
 
     The first seven fields carry the names and meanings of the Angular and NativeScript SDKs.
+
+    Args:
+        api: Where the server is: ``ws[s]://HOST[:PORT]/ws``.
+        anon_token: The server's anonymous token: signs everything until a session is there.
+        auth_attrs: What users sign in with: ``("email",)``, ``("username", "email", "phone")`` …
+        app_id: The name of this client app, where the server lists the apps it lets in.
+        debug: Log every frame, secrets redacted, to the logger ``rxsdk.wire`` at DEBUG.
+        file_chunk_size: Bytes of a file in one frame; 1 to 780 000.
+        auth_hash_level: How the server wants passwords hashed; see `rxsdk.protocols.limp.auth`.
+        timeout_s: From the writing of a call to its first reply; None is no limit.
+        queue_timeout_s: From the making of a call to its writing (not connected, not authed); None is no limit.
+        connect_timeout_s: One try to connect and be verified; also how long ``with ApiService(config)`` waits.
+        heartbeat_interval_s: Between heartbeats; the server closes after 120 s of silence.
+        heartbeat_timeout_s: A heartbeat not answered within this is a lost connection.
+        max_queued_calls: Calls waiting to be written; one more fails at once with `CallNotSent`.
+        max_message_bytes: The largest message taken from the server.
+        reconnect: The delays between tries to connect.
+        quota: What to do about the server's quota of messages a minute.
+        fresh_credentials: Asked when the session is refused after a reconnect: returns ``(auth_var, auth_val,
+            password)`` to sign in with, or None to be signed out. A function (called on a thread of its own) or a
+            coroutine function.
+        telemetry: Tell OpenTelemetry of calls, reconnects and round trips (extra ``rxsdk[telemetry]``).
+        loop: Where the connection runs: the caller's ``"running"`` loop, our ``"own"`` thread, or what fits.
+        ssl_context: For ``wss://`` beyond the system's certificates.
+        proxy: A proxy URL; True takes it from the environment (but never for this machine), False goes straight.
+        extra_headers: Headers added to the opening handshake.
+        origin: The Origin header; servers that list web apps want it.
+        user_agent: The User-Agent header (the server stores it only when an Origin is sent too).
+        cache: Where the session is kept between runs; memory when not given.
+        cache_key: Keeps several users of one api apart in one cache.
 
     Raises:
         ConfigurationError: a field cannot work; the error names it.
     """
 
     api: str
-    """Where the server is: ``ws[s]://HOST[:PORT]/ws``."""
-    anon_token: str = field(repr=False)
-    """The server's anonymous token: signs everything until a session is there."""
+    anon_token: str
     auth_attrs: Sequence[str]
-    """What users sign in with: ``("email",)``, ``("username", "email", "phone")`` …"""
     app_id: str | None = None
-    """The name of this client app, where the server lists the apps it lets in."""
     debug: bool = False
-    """Log every frame, secrets redacted, to the logger ``rxsdk.wire`` at DEBUG."""
     file_chunk_size: int = 512_000
-    """Bytes of a file in one frame; 1 to 780 000."""
     auth_hash_level: AuthHashLevel = "5.6"
-    """How the server wants passwords hashed; see `rxsdk.protocols.limp.auth`."""
 
     timeout_s: float | None = 30.0
-    """From the writing of a call to its first reply."""
     queue_timeout_s: float | None = 120.0
-    """From the making of a call to its writing (not connected, not authed)."""
     connect_timeout_s: float = 20.0
-    """One try to connect and be verified; also how long ``with ApiService(config)`` waits."""
     heartbeat_interval_s: float = 30.0
-    """Between heartbeats; the server closes after 120 s of silence."""
     heartbeat_timeout_s: float = 10.0
-    """A heartbeat not answered within this is a lost connection."""
     max_queued_calls: int = 10_000
-    """Calls waiting to be written; one more fails at once with `CallNotSent`."""
     max_message_bytes: int = 64 * 1024 * 1024
-    """The largest message taken from the server."""
 
     reconnect: ReconnectPolicy = field(default_factory=ReconnectPolicy)
-    """The delays between tries to connect."""
 
     quota: QuotaPolicy = field(default_factory=QuotaPolicy)
-    """What to do about the server's quota of messages a minute."""
-    fresh_credentials: FreshCredentials | None = field(default=None, repr=False)
-    """Asked when the session is refused after a reconnect: returns ``(auth_var, auth_val, password)`` to sign in with,
-    or None to be signed out. A function (called on a thread of its own) or a coroutine function."""
+    fresh_credentials: FreshCredentials | None = None
     telemetry: bool = False
-    """Tell OpenTelemetry of calls, reconnects and round trips (extra ``rxsdk[telemetry]``)."""
 
     loop: LoopChoice = "auto"
-    """Where the connection runs: the caller's ``"running"`` loop, our ``"own"`` thread, or what fits."""
-    ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
-    """For ``wss://`` beyond the system's certificates."""
-    proxy: str | bool = field(default=True, repr=False)
-    """A proxy URL; True takes it from the environment (but never for this machine), False goes straight."""
-    extra_headers: Mapping[str, str] | None = field(default=None, repr=False)
-    """Headers added to the opening handshake."""
+    ssl_context: ssl.SSLContext | None = None
+    proxy: str | bool = True
+    extra_headers: Mapping[str, str] | None = None
     origin: str | None = None
-    """The Origin header; servers that list web apps want it."""
     user_agent: str | None = None
-    """The User-Agent header (the server stores it only when an Origin is sent too)."""
-    cache: CredentialCache | None = field(default=None, repr=False)
-    """Where the session is kept between runs; memory when not given."""
+    cache: CredentialCache | None = None
     cache_key: str = "default"
-    """Keeps several users of one api apart in one cache."""
 
     def __post_init__(self) -> None:
         _check_api(self.api)
