@@ -64,6 +64,7 @@ def test_streams_are_observables_with_a_latest_value() -> None:
     api = ApiService()
     for name in ("inited_stream", "authed_stream", "state_stream"):
         assert isinstance(getattr(api, name), Stream)
+        assert repr(getattr(api, name)) == "<Stream>"
     assert (api.inited, api.authed, api.session, api.state.name) == (False, False, None, "idle")
 
 

@@ -109,7 +109,7 @@ class Stream(Observable[T_co]):
     __iter__ = None  # reactivex' indexing would make a plain ``for`` endless
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}>"
+        return "<Stream>"
 
     def pipe(self, *steps: Callable[[Any], Any]) -> Any:
         """reactivex' ``pipe``; what comes out is a Stream again, unless an operator makes something of its own."""
