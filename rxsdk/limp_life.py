@@ -140,10 +140,8 @@ class LimpLife:
         """A call that is on its way: ``uploads`` first, then ``request``, which names the attributes ``attrs``."""
         life = self.life
         call: Call[Any] = Call(request.endpoint, life.dispatcher, partial(self._cancel, request), decode)
-        if not life.is_open:
+        if not life.still_open():
             call.fail(CallNotSent(request.endpoint, life.why_closed))
-        elif life.lease.loop.is_closed():
-            call.fail(CallNotSent(request.endpoint, "the event loop that the service ran on is closed"))
         else:
             request.listener = call
             self._telemetry.call_made(call)
@@ -152,7 +150,7 @@ class LimpLife:
 
     def _submit(self, job: tuple[Request, Sequence[Upload], tuple[str, ...]]) -> None:
         request, uploads, attrs = job
-        if uploads:
+        if uploads and self._machine.phase is not Phase.CLOSED:
             task = self.life.lease.loop.create_task(self._uploader.run(request, uploads), name="rxsdk upload")
             self._upload_tasks[request] = task
             task.add_done_callback(partial(self._upload_done, request))

@@ -136,11 +136,12 @@ class Connection:
 
     def reconnect_now(self) -> None:
         """Do not wait for the delay to pass."""
-        self._awake.set()
+        if not self._closing:
+            self._awake.set()
 
     def resume(self) -> None:
         """Connect at once, without waiting for a delay to pass."""
-        if self._suspended:
+        if self._suspended and not self._closing:
             self._suspended = False
             self._attempt = 0
             self._awake.set()
@@ -151,6 +152,10 @@ class Connection:
         self._stop()
         if self._task is not None:
             await asyncio.wait([self._task])
+
+    def cut_off(self) -> None:
+        """The loop runs nothing any more: be quiet, from whatever thread somebody asks for something."""
+        self._closing = self._pump_is_due = True
 
     # -- what the transport tells
 

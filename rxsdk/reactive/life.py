@@ -17,6 +17,7 @@ import asyncio
 import atexit
 import logging
 import os
+import threading
 import time
 import warnings
 import weakref
@@ -48,6 +49,7 @@ _ENDS = frozenset({"closing", "closed", "failed"})
 _EXIT_S = 2.0
 _FORKED = "this process was forked from the one that opened the service; open one here"
 _TASKS_CANCELLED = "the tasks of its event loop were cancelled"
+_LOOP_CLOSED = "the event loop that the service ran on is closed"
 
 
 class Closing(Call[ConnectionState]):
@@ -84,6 +86,8 @@ class Life:
         self._closing: Closing | None = None
         self._inbox: deque[tuple[Callable[[Any], None], Any]] = deque()
         self._inbox_is_due = False
+        self._is_cut_off = False
+        self._alone = threading.RLock()  # once it is cut off, any thread may come
         self._ending: asyncio.Task[None] | None = None
 
     def stream(self, **settings: Any) -> Multicast[Any]:
@@ -169,18 +173,27 @@ class Life:
 
     # -- living
 
+    def still_open(self) -> bool:
+        """`is_open`, looked at closely: the caller may have closed the loop over its head."""
+        if self.is_open and self.lease.loop.is_closed():
+            self._cut_off(_LOOP_CLOSED)
+        return self.is_open
+
     def on_loop(self, job: Callable[[T], None], argument: T) -> None:
         """Run ``job(argument)`` on the connection's loop: now if this is its thread, else soon and in order."""
         if running_loop() is self.lease.loop:
             job(argument)
             return
         self._inbox.append((job, argument))
-        if not self._inbox_is_due:
+        if self._is_cut_off:
+            self._run_here()
+        elif not self._inbox_is_due:
             self._inbox_is_due = True
             try:
                 self.lease.loop.call_soon_threadsafe(self._empty_inbox)
-            except RuntimeError:  # the caller's loop was closed a moment ago, and nothing will ever run there
-                self._empty_inbox()
+            except RuntimeError:  # the caller's loop was closed a moment ago
+                self._cut_off(_LOOP_CLOSED)
+                self._run_here()
 
     def _empty_inbox(self) -> None:
         self._inbox_is_due = False
@@ -278,21 +291,32 @@ class Life:
 
     def _cut_off(self, why: str = _TASKS_CANCELLED) -> None:
         """End where nothing can be awaited: there is no loop, or it is closed, or about to be."""
-        if self._ending is None and self.state.name not in _ENDS:
-            self.is_open = False
-            self.why_closed = why
-            self.set_state(ConnectionState("closing"))
-            self._end_at_once(None)
+        with self._alone:
+            if self._ending is None and self.state.name not in _ENDS:
+                self.is_open = False
+                self.why_closed = why
+                self.set_state(ConnectionState("closing"))
+                self._end_at_once(None)
 
     def _end_at_once(self, error: RxSdkError | None) -> None:
+        self._is_cut_off = True
         try:
             if self.is_used:
+                self.connection.cut_off()
                 self._end_calls(error)
                 self._end_rest()
+                self._run_here()
         except Exception:
             _log.exception("ending went wrong by a mistake of ours")
         self._tell_the_end(error)
         self.dispatcher.run_now()
+
+    def _run_here(self) -> None:
+        """The loop will not come to it: what was left for it is done by whoever left it."""
+        with self._alone:
+            self._empty_inbox()
+            self._handle(self._machine.events())
+        self.dispatcher.run_if_closed()
 
     def _end_calls(self, error: RxSdkError | None) -> None:
         if error is None:
@@ -376,5 +400,4 @@ def _after_fork() -> None:
 
 
 atexit.register(_close_at_exit)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_after_fork)  # Windows has no fork

@@ -302,3 +302,13 @@ def test_leaving_after_the_end_does_nothing(table: Table) -> None:
     subscription.dispose()
     table.drained()
     assert table.cancelled == []
+
+
+def test_who_waits_in_the_process_that_this_was_forked_from_is_not_called() -> None:
+    dispatcher, waited = Dispatcher(), threading.Event()
+    call: Call[str] = Call("staff/read", dispatcher, lambda call, asked: None)
+    call.when_settled(waited.set)
+    dispatcher.abandon()
+    call.fail(CallCancelled("staff/read", written=False))
+    assert call.error is not None
+    assert not waited.is_set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from typing import Any
 
@@ -12,6 +13,7 @@ from rxsdk.core.reconnect import ReconnectPolicy
 from rxsdk.core.state import ConnectionState
 from rxsdk.core.transport import MemoryServer, Transport, memory_pair
 from rxsdk.errors import ConnectFailed, ConnectionLost, LocalProtocolError
+from rxsdk.reactive import life as life_module
 from rxsdk.reactive.life import Life
 from tests.conftest import wait_until
 from tests.core.fakes import FakeClock, ScriptedMachine, turns, until
@@ -337,16 +339,24 @@ def test_closed_by_another_thread_in_the_moment_its_loop_ends() -> None:
     async def scene() -> Opened:
         opened = Opened("running")
         await until(lambda: "connected" in opened.machine.verbs)
-        threading.Thread(target=opened.life.close).start()
-        wait_until(lambda: not opened.life.is_open)
+        closer = threading.Thread(target=opened.life.close)
+        closer.start()
+        closer.join()  # the loop has not come to it yet
+        task = opened.life.connection._task
+        assert task is not None
+        task.cancel()
+        opened.life._cut_off()
+        await asyncio.wait([task])
         return opened
 
     opened = asyncio.run(scene())
     assert opened.notes.completed
+    assert opened.notes.values == ["idle", "connecting", "closing", "closed"]
     assert opened.life.close().result(5).name == "closed"
 
 
-def test_closed_after_its_loop_was_closed_over_its_head() -> None:
+def on_a_loop_that_is_then_closed() -> Opened:
+    """Without a word to the tasks on it."""
     loop = asyncio.new_event_loop()
 
     async def scene() -> Opened:
@@ -357,11 +367,78 @@ def test_closed_after_its_loop_was_closed_over_its_head() -> None:
     opened = loop.run_until_complete(scene())
     tasks = asyncio.all_tasks(loop)
     loop.close()
+    for task in tasks:  # asyncio would complain of them, and with right
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        with contextlib.suppress(RuntimeError):
+            task.get_coro().close()  # type: ignore[union-attr]
+    return opened
+
+
+def test_closed_after_its_loop_was_closed_over_its_head() -> None:
+    opened = on_a_loop_that_is_then_closed()
     assert opened.life.close().result(5).name == "closed"
     assert opened.notes.completed
-    for task in tasks:
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
-        task.get_coro().close()  # type: ignore[union-attr]
+
+
+def test_asked_after_its_loop_was_closed_it_ends() -> None:
+    opened = on_a_loop_that_is_then_closed()
+    assert not opened.life.still_open()
+    assert opened.notes.completed
+    assert opened.life.why_closed == "the event loop that the service ran on is closed"
+    assert not opened.life.still_open()
+
+
+def test_jobs_that_the_loop_does_not_come_to_are_done_by_who_left_them() -> None:
+    ran: list[int] = []
+    opened = on_a_loop_that_is_then_closed()
+    opened.life.on_loop(ran.append, 1)
+    assert (ran, opened.notes.completed) == ([1], True)
+    opened.life.on_loop(ran.append, 2)
+    opened.life.on_loop(lambda _: opened.life.connection.resume(), None)
+    opened.life.on_loop(lambda _: opened.life.connection.reconnect_now(), None)
+    opened.happen("ready")
+    assert ran == [1, 2]
+    assert opened.life.state.name == "closed"
+
+
+@pytest.mark.parametrize("cut_off", [False, True])
+def test_a_mistake_of_ours_does_not_keep_it_from_ending(cut_off: bool, caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> Opened:
+        opened = Opened("running")
+        await until(lambda: "connected" in opened.machine.verbs)
+        opened.machine.bugs["close"] = KeyError("k")
+        if not cut_off:
+            await opened.life.close()
+        return opened
+
+    opened = asyncio.run(scene())
+    assert (opened.notes.completed, opened.life.state.name) == (True, "closed")
+    assert "ending went wrong by a mistake of ours" in caplog.text
+
+
+def test_at_the_interpreters_exit_those_on_threads_of_ours_are_closed() -> None:
+    async def scene() -> None:
+        ours, on_this_loop = Opened("own"), Opened("running")
+        await until(lambda: "connected" in on_this_loop.machine.verbs)
+        await asyncio.to_thread(life_module._close_at_exit)
+        assert (ours.life.state.name, on_this_loop.life.is_open) == ("closed", True)
+        await ours.life.aclose()
+        await on_this_loop.life.aclose()
+
+    asyncio.run(scene())
+
+
+def test_dropped_after_it_was_closed_there_is_nothing_to_say() -> None:
+    opened = Opened()
+    opened.life.close()
+    life_module._dropped(opened.life, "Service")
+    opened.life.close().result(5)
+    life_module._dropped(opened.life, "Service")
+
+
+@pytest.mark.filterwarnings("ignore:an open Service was dropped:ResourceWarning")
+def test_dropped_after_its_loop_was_closed() -> None:
+    life_module._dropped(on_a_loop_that_is_then_closed().life, "Service")
 
 
 def test_dropped_without_being_closed() -> None:
@@ -408,3 +485,19 @@ def test_abandoned_as_after_a_fork() -> None:
     thread.join()
     lease.loop.call_soon_threadsafe(asyncio.ensure_future, opened.life.connection.close())
     opened.life.close().result(5)
+
+
+def test_in_a_forked_child_every_open_service_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Open:
+        abandoned = 0
+
+        def abandon(self) -> None:
+            self.abandoned += 1
+
+    lives = [Open(), Open()]
+    forgotten: list[bool] = []
+    monkeypatch.setattr(life_module, "_open_lives", lives)
+    monkeypatch.setattr(life_module.LoopLease, "forget_threads", lambda: forgotten.append(True))
+    life_module._after_fork()
+    assert [life.abandoned for life in lives] == [1, 1]
+    assert forgotten == [True]

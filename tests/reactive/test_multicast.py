@@ -222,3 +222,7 @@ def test_a_mailbox_holds_what_the_design_says() -> None:
         gate.set()
     assert notes.values == list(range(16_384))
     assert notes.error is None
+
+
+def test_printed_it_says_what_it_is() -> None:
+    assert repr(Multicast(Dispatcher())) == "<Stream>"

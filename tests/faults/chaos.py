@@ -1,0 +1,218 @@
+"""``python -m tests.faults.chaos``: many calls a second through a network that breaks every two seconds.
+
+Every call must end in one of the ways there are, none that must not be repeated may run twice, nearly all that may be
+repeated must succeed, and of each watch exactly one is left on the server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from rxsdk import ApiService, Call
+from rxsdk.testing import FaultProxy
+from tests.conftest import wait_until
+from tests.faults.ledger import Ledger
+from tests.faults.wire import LimpWire
+
+__all__ = ["Report", "run"]
+
+TIMEOUT_S, QUEUE_TIMEOUT_S = 5.0, 10.0
+FAULT_EVERY_S = 2.0
+STANDING_WATCHES = 5
+TICK_S = 0.01
+
+
+@dataclass
+class Report:
+    """What a run came to."""
+
+    seed: int
+    seconds: float
+    ledger: Ledger
+    faults: Counter[str] = field(default_factory=Counter)
+    doubles: int = 0
+    connections: int = 0
+    watches_open: int = 0
+    watches_served: int = 0
+
+    def failures(self) -> list[str]:
+        """What did not hold."""
+        share = self.ledger.share_replied("read")
+        checks = {
+            f"{self.ledger.hung} calls hung": self.ledger.hung == 0,
+            f"{len(self.ledger.wrong)} calls ended wrongly: {self.ledger.wrong[:5]}": not self.ledger.wrong,
+            f"{self.doubles} calls ran twice": self.doubles == 0,
+            f"only {share:.1%} of the reads succeeded": share >= 0.9,
+            f"{self.watches_served} watches on the server for {self.watches_open} Observables": (
+                self.watches_served == self.watches_open
+            ),
+        }
+        return [what for what, holds in checks.items() if not holds]
+
+    def __str__(self) -> str:
+        faults = ", ".join(f"{name} {times}" for name, times in sorted(self.faults.items()))
+        return "\n".join(
+            [
+                f"{self.ledger.entered:,} calls in {self.seconds:.0f} s ({self.ledger.entered / self.seconds:.0f}/s), "
+                f"{self.connections} connections, seed {self.seed}",
+                f"faults: {faults}",
+                self.ledger.table(),
+                f"  hung {self.ledger.hung}, ended wrongly {len(self.ledger.wrong)}, run twice {self.doubles}",
+                f"  reads that succeeded {self.ledger.share_replied('read'):.2%}",
+                f"  watches on the server {self.watches_served}, Observables {self.watches_open}",
+            ]
+        )
+
+
+def network_faults(proxy: FaultProxy, chance: random.Random) -> dict[str, Callable[[], None]]:
+    """What a network does; `FaultProxy.heal` ends it."""
+
+    def refuse() -> None:
+        proxy.refuse()
+        proxy.reset()
+
+    def close_slowly() -> None:
+        proxy.slow_close(chance.uniform(0.1, 1.0))
+
+    return {
+        "reset": proxy.reset,
+        "half-open": proxy.half_open,
+        "black hole": proxy.black_hole,
+        "cut": lambda: proxy.cut_after(chance.randrange(1, 4000), chance.choice(["up", "down"]), times=1),
+        "latency": lambda: proxy.latency(chance.uniform(0, 0.1), jitter_s=chance.uniform(0, 0.2)),
+        "bandwidth": lambda: proxy.bandwidth(chance.uniform(10_000, 200_000)),
+        "segments": lambda: proxy.tiny_segments(chance.randrange(40, 200)),
+        "slow close": close_slowly,
+        "refuse": refuse,
+    }
+
+
+class _Storm:
+    """One run."""
+
+    def __init__(self, wire: LimpWire, proxy: FaultProxy, api: ApiService, report: Report, rate: float) -> None:
+        self.wire, self.proxy, self.api, self.report, self.rate = wire, proxy, api, report, rate
+        self.chance = random.Random(report.seed)
+        self.faults = {**network_faults(proxy, self.chance), **wire.server_faults(self.chance)}
+        self.bag: list[str] = []
+        self.watches: list[tuple[Call[Any], Callable[[], None]]] = []
+        self.number = 0
+
+    def blow(self, seconds: float) -> None:
+        began = time.monotonic()
+        break_at, heal_at, look_at = began + 0.5, began, began + 20
+        for _ in range(STANDING_WATCHES):
+            self.open_watch()
+        while (now := time.monotonic()) < began + seconds:
+            if now >= heal_at:
+                self.proxy.heal()
+                heal_at = began + seconds + 1
+            if now >= break_at:
+                self.break_something()
+                break_at = now + FAULT_EVERY_S
+                heal_at = now + self.chance.uniform(0.1, FAULT_EVERY_S * 0.75)
+                self.turn_over_watches()
+            if now >= look_at:
+                self.wire.doubles()
+                look_at = now + 20
+            while self.number < (now - began) * self.rate:
+                self.make_call()
+            time.sleep(TICK_S)
+        self.proxy.heal()
+        self.wire.emulator.clear_script()
+
+    def break_something(self) -> None:
+        if not self.bag:  # each kind once, in random order, before any comes again
+            self.bag = self.chance.sample(sorted(self.faults), len(self.faults))
+        name = self.bag.pop()
+        self.report.faults[name] += 1
+        self.faults[name]()
+        if name == "slow close":
+            self.wire.emulator.drop_connections()
+
+    def make_call(self) -> None:
+        self.number += 1
+        if self.chance.random() < 0.5:
+            self.report.ledger.enter("read", self.wire.read(self.api))
+        else:
+            self.report.ledger.enter("change", self.wire.change(self.api, self.number))
+
+    def open_watch(self) -> None:
+        watch = self.wire.watch(self.api)
+        self.watches.append((watch, self.report.ledger.enter("watch", watch)))
+
+    def turn_over_watches(self) -> None:
+        """Some end by their last subscriber, some are opened, whatever the network does."""
+        if len(self.watches) > STANDING_WATCHES:
+            _, leave = self.watches.pop(self.chance.randrange(len(self.watches)))
+            leave()
+        else:
+            self.open_watch()
+
+    def settle(self) -> None:
+        """Wait for every end; a watch that still goes on needs none."""
+        ledger, report = self.report.ledger, self.report
+        going_on = [watch for watch, _ in self.watches]
+        wait_quietly(lambda: ledger.open_but("watch") == 0, TIMEOUT_S + QUEUE_TIMEOUT_S + 10)
+        wait_quietly(lambda: self.api.inited, 10)
+        self.api.call("order/read").result()  # whatever was to be written before has been
+        report.watches_open = sum(watch.error is None for watch in going_on)
+        wait_quietly(lambda: self.wire.emulator.watches == report.watches_open, 10)
+        report.watches_served = self.wire.emulator.watches
+        report.doubles = self.wire.doubles()
+
+
+def wait_quietly(condition: Callable[[], object], timeout_s: float) -> None:
+    """Wait for it; who does not find it so says so in the report."""
+    with contextlib.suppress(AssertionError):
+        wait_until(condition, timeout_s=timeout_s)
+
+
+def run(wire: LimpWire, *, seconds: float, rate: float, seed: int) -> Report:
+    """Make it storm for so long, and wait until every call has ended."""
+    report = Report(seed, seconds, Ledger())
+    with FaultProxy(wire.emulator.url, seed=seed) as proxy:
+        api = wire.service(
+            proxy.url,
+            timeout_s=TIMEOUT_S,
+            queue_timeout_s=QUEUE_TIMEOUT_S,
+            heartbeat_interval_s=0.5,
+            heartbeat_timeout_s=0.75,
+            connect_timeout_s=3.0,
+        )
+        with api:
+            storm = _Storm(wire, proxy, api, report, rate)
+            storm.blow(seconds)
+            storm.settle()
+            report.connections = proxy.accepted
+    return report
+
+
+def main() -> int:
+    """Exits 1 when something did not hold."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.chaos", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--rate", type=float, default=500.0, help="calls a second")
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
+    arguments = parser.parse_args()
+    logging.getLogger("rxsdk").setLevel(logging.ERROR)  # losses are told as warnings: here there are thousands
+    with LimpWire() as wire:
+        report = run(wire, seconds=arguments.seconds, rate=arguments.rate, seed=arguments.seed)
+    print(report)
+    failures = report.failures()
+    for failure in failures:
+        print(f"FAILED: {failure}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
