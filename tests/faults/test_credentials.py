@@ -217,6 +217,7 @@ def test_max_attempts_ends_it_for_good(emulator: Emulator) -> None:
             api.state_stream.subscribe(lambda state: attempts.append(state.attempt), errors.append)
             proxy.refuse()
             proxy.reset()
+            wait_until(lambda: not api.inited)
             call = api.call("staff/create")
             with pytest.raises(CallNotSent) as caught:
                 call.result(20)
