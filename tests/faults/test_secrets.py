@@ -114,9 +114,7 @@ def drive(emulator: Emulator, config: SDKConfig, safe: Safe) -> None:
         end_of(api.call("album/create", doc=album_doc(cover=File(b"x" * 300, name="x.png"))))
         emulator.silence("album/create", times=1)
         lost = api.call("album/create", doc=album_doc())
-        emulator.wait_until(
-            lambda e: e.executed["album/create"] or e.received[-1].payload["endpoint"] == "album/create"
-        )
+        emulator.wait_until(lambda e: sum(one.payload["endpoint"] == "album/create" for one in e.received) == 2)
         emulator.drop_connections()
         end_of(lost)
         end_of(api.call("staff/read", await_auth=True))
@@ -125,7 +123,13 @@ def drive(emulator: Emulator, config: SDKConfig, safe: Safe) -> None:
         emulator.push({"status": 200, "msg": "pushed", "args": {"session": dict(api.session), "token": WRONG}})
         emulator.expire_sessions()
         emulator.drop_connections()
-        wait_until(lambda: api.inited and (api.session is None or config.fresh_credentials is not None))
+        wait_until(
+            lambda: (
+                emulator.connections == 1
+                and api.inited
+                and (api.session is None or config.fresh_credentials is not None)
+            )
+        )
         end_of(api.call("staff/read"))
         end_of(api.signout())
         safe.look_at(api._limp, api._limp._machine, api._life, api._life.connection)
