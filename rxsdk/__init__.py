@@ -39,6 +39,7 @@ from rxsdk.protocols.limp.quota import QuotaPolicy
 from rxsdk.protocols.limp.res import Args, Doc, Query, Res, Session
 from rxsdk.reactive.call import Call
 from rxsdk.reactive.streams import Stream
+from rxsdk.secret import Secret
 
 __version__ = "0.1.0"
 
@@ -87,6 +88,7 @@ __all__ = [
     "Res",
     "RxSdkError",
     "SDKConfig",
+    "Secret",
     "Session",
     "Stream",
     "TransportError",

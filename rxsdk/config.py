@@ -18,6 +18,7 @@ from rxsdk.core.loop import LoopChoice
 from rxsdk.core.reconnect import ReconnectPolicy
 from rxsdk.errors import ConfigurationError
 from rxsdk.protocols.limp.quota import QuotaPolicy
+from rxsdk.secret import Secret
 
 if TYPE_CHECKING:
     from rxsdk.cache import CredentialCache
@@ -40,7 +41,7 @@ class SDKConfig:
 
     Args:
         api: Where the server is: ``ws[s]://HOST[:PORT]/ws``.
-        anon_token: The server's anonymous token: signs everything until a session is there.
+        anon_token: The server's anonymous token: signs everything until a session is there. Kept as a `Secret`.
         auth_attrs: What users sign in with: ``("email",)``, ``("username", "email", "phone")`` …
         app_id: The name of this client app, where the server lists the apps it lets in.
         debug: Log every frame, secrets redacted, to the logger ``rxsdk.wire`` at DEBUG.
@@ -73,7 +74,7 @@ class SDKConfig:
     """
 
     api: str
-    anon_token: str
+    anon_token: str | Secret
     auth_attrs: Sequence[str]
     app_id: str | None = None
     debug: bool = False
@@ -105,7 +106,9 @@ class SDKConfig:
 
     def __post_init__(self) -> None:
         _check_api(self.api)
-        _check_text("anon_token", self.anon_token)
+        anon_token = self.anon_token.reveal() if isinstance(self.anon_token, Secret) else self.anon_token
+        _check_text("anon_token", anon_token)
+        object.__setattr__(self, "anon_token", Secret(anon_token))
         object.__setattr__(self, "auth_attrs", _checked_auth_attrs(self.auth_attrs))
         if self.app_id is not None:
             _check_text("app_id", self.app_id)

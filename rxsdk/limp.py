@@ -33,13 +33,14 @@ from rxsdk.errors import (
     NoCredentials,
 )
 from rxsdk.files.sources import Upload, take_files
-from rxsdk.limp_life import LimpLife, check_auth_args, checked_auth_docs
+from rxsdk.limp_life import LimpLife, checked_auth_docs, checked_password
 from rxsdk.protocols.limp.auth import auth_hash, reauth_query, signout_query
 from rxsdk.protocols.limp.machine import LimpMachine
 from rxsdk.protocols.limp.request import Request, make_request
 from rxsdk.protocols.limp.res import ANON_SID, Args, Doc, Query, Res, Session
 from rxsdk.reactive.call import Call
 from rxsdk.reactive.streams import Stream
+from rxsdk.secret import Secret
 
 __all__ = ["ApiService", "connector"]
 
@@ -297,7 +298,9 @@ class ApiService:
         decode = None if doc_type is None else _decoder(endpoint, doc_type)
         return self._limp.send(request, uploads, tuple(doc or ()), decode)
 
-    def auth(self, auth_var: str, auth_val: str, password: str, groups: Sequence[str] | None = None) -> Call[Res[Doc]]:
+    def auth(
+        self, auth_var: str, auth_val: str, password: str | Secret, groups: Sequence[str] | None = None
+    ) -> Call[Res[Doc]]:
         """Sign in. Calls made after this wait for its answer; when it arrives here, `authed` is already true.
 
         At hash levels 5.0 and 5.6 a password with non-ASCII characters that is refused is tried once more in the
@@ -325,7 +328,7 @@ class ApiService:
             raise InvalidCall("session/reauth", "sid and token", "go together")
         if sid is None or token is None:
             credentials = self._known_credentials()
-            sid, token = credentials.sid, credentials.token
+            sid, token = credentials.sid.reveal(), credentials.token.reveal()
         query = reauth_query(config.auth_hash_level, sid, token, _checked_groups(groups))
         return self._limp.send(self._request("session/reauth", query=query))
 
@@ -342,7 +345,7 @@ class ApiService:
         sid = self._limp.session["_id"] if self._limp.session else ANON_SID
         return self._limp.send(self._request("session/signout", query=signout_query(sid)))
 
-    def generate_auth_hash(self, auth_var: str, auth_val: str, password: str) -> str:
+    def generate_auth_hash(self, auth_var: str, auth_val: str, password: str | Secret) -> str:
         """The ``hash`` by which the server knows these credentials, for ``user/create`` and the like.
 
         It contains the password in readable form: keep it as secret as the password, send it over ``wss://`` only.
@@ -351,8 +354,8 @@ class ApiService:
             ConfigurationError: as `auth`.
         """
         config = self._needed_config()
-        check_auth_args(config, auth_var, auth_val, password)
-        return auth_hash(config.auth_hash_level, auth_var, auth_val, password, config.anon_token)
+        plain = checked_password(config, auth_var, auth_val, password)
+        return auth_hash(config.auth_hash_level, auth_var, auth_val, plain, Secret(config.anon_token).reveal())
 
     def delete_watch(self, watch: str) -> Call[Res[Doc]]:
         """Stop the watch with this id (``res.args.watch``), or all with ``"__all"``; their Observables complete."""

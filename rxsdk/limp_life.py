@@ -59,9 +59,10 @@ from rxsdk.reactive.call import Call
 from rxsdk.reactive.delivery import report_unhandled
 from rxsdk.reactive.life import Life
 from rxsdk.reactive.streams import Multicast
+from rxsdk.secret import Secret
 from rxsdk.telemetry import telemetry_for
 
-__all__ = ["LimpLife", "check_auth_args", "checked_auth_docs"]
+__all__ = ["LimpLife", "checked_auth_docs", "checked_password"]
 
 _log = logging.getLogger("rxsdk")
 _wire_log = logging.getLogger("rxsdk.wire")
@@ -309,23 +310,26 @@ class LimpLife:
 
 
 def checked_auth_docs(
-    config: SDKConfig, auth_var: str, auth_val: str, password: str, groups: Sequence[str] | None = None
+    config: SDKConfig, auth_var: str, auth_val: str, password: str | Secret, groups: Sequence[str] | None = None
 ) -> tuple[bytes, bytes | None]:
     """The doc of ``session/auth``, and its second form if there is one.
 
     Raises:
         ConfigurationError: these cannot be credentials.
     """
-    check_auth_args(config, auth_var, auth_val, password)
+    plain = checked_password(config, auth_var, auth_val, password)
+    anon_token = Secret(config.anon_token).reveal()
     doc, retry_doc = auth_docs(
-        config.auth_hash_level, auth_var, auth_val, password, config.anon_token, list(groups) if groups else None
+        config.auth_hash_level, auth_var, auth_val, plain, anon_token, list(groups) if groups else None
     )
     raw = encode_part("session/auth", "doc", doc)
     return raw, None if retry_doc is None else encode_part("session/auth", "doc", retry_doc)
 
 
-def check_auth_args(config: SDKConfig, auth_var: str, auth_val: str, password: str) -> None:
-    """Raise `ConfigurationError` for what cannot be credentials."""
+def checked_password(config: SDKConfig, auth_var: str, auth_val: str, password: str | Secret) -> str:
+    """The password in plain; raise `ConfigurationError` for what cannot be credentials."""
+    if isinstance(password, Secret):
+        password = password.reveal()
     if auth_var not in config.auth_attrs:
         raise ConfigurationError("auth_var", f"{auth_var!r} is not among auth_attrs ({', '.join(config.auth_attrs)})")
     for name, value in (("auth_val", auth_val), ("password", password)):
@@ -333,6 +337,7 @@ def check_auth_args(config: SDKConfig, auth_var: str, auth_val: str, password: s
             raise ConfigurationError(name, f"must be a string, not {type(value).__name__}")
     if not password:
         raise ConfigurationError("password", "is empty")
+    return password
 
 
 async def _asked(hook: FreshCredentials | None) -> Answer:
@@ -344,7 +349,7 @@ async def _asked(hook: FreshCredentials | None) -> Answer:
 
 def _machine(config: SDKConfig) -> LimpMachine:
     return LimpMachine(
-        anon_token=config.anon_token,
+        anon_token=Secret(config.anon_token),
         app_id=config.app_id,
         auth_hash_level=config.auth_hash_level,
         connect_timeout_s=config.connect_timeout_s,

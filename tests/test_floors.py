@@ -75,7 +75,7 @@ def test_the_wires_are_pure(module: str) -> None:
     outside = {name for name in IMPORTS[module] if not within(name, "rxsdk")}
     assert {name.split(".")[0] for name in outside} <= PURE
     inside = {name for name in IMPORTS[module] if within(name, "rxsdk")}
-    assert [name for name in inside if not within(name, "rxsdk.errors", "rxsdk.protocols")] == []
+    assert [name for name in inside if not within(name, "rxsdk.errors", "rxsdk.secret", "rxsdk.protocols")] == []
 
 
 def test_the_wires_know_nothing_of_each_other() -> None:
@@ -120,13 +120,13 @@ def test_the_caches_stand_alone() -> None:
         f"{module} imports {name}"
         for module in below("rxsdk.cache")
         for name in IMPORTS[module]
-        if within(name, "rxsdk") and not within(name, "rxsdk.errors", "rxsdk.cache")
+        if within(name, "rxsdk") and not within(name, "rxsdk.errors", "rxsdk.secret", "rxsdk.cache")
     ]
     assert outside == []
 
 
-def test_the_errors_import_nothing_of_ours() -> None:
-    assert forbidden(["rxsdk.errors"], "rxsdk") == []
+def test_what_lies_at_the_bottom_imports_nothing_of_ours() -> None:
+    assert forbidden(["rxsdk.errors", "rxsdk.secret"], "rxsdk") == []
 
 
 def test_nothing_below_imports_a_leaf() -> None:

@@ -1,6 +1,6 @@
 """The contract of a credential cache: what it keeps, under which name, and its three verbs.
 
-A leaf without I/O; imports nothing of rxsdk. An application may bring a cache of its own: any object with the
+A leaf without I/O. An application may bring a cache of its own: any object with the
 three verbs of `CredentialCache` will do.
 """
 
@@ -10,26 +10,30 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote
 
+from rxsdk.secret import Secret
+
 __all__ = ["CredentialCache", "Credentials", "scope_of"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Credentials:
-    """What signs a user in again without a password: two opaque strings, both secret, never shown.
+    """What signs a user in again without a password: two opaque texts, kept as `Secret`; plain strings may be given.
 
     Raises:
-        TypeError: one of them is not a string.
+        TypeError: one of them is neither.
     """
 
-    sid: str
+    sid: Secret
     """The id of the session."""
-    token: str
+    token: Secret
     """The token of the session."""
 
-    def __post_init__(self) -> None:
-        for name in ("sid", "token"):
-            if not isinstance(getattr(self, name), str):
-                raise TypeError(f"{name} must be str, not {type(getattr(self, name)).__name__}")
+    def __init__(self, sid: str | Secret, token: str | Secret) -> None:
+        for name, value in (("sid", sid), ("token", token)):
+            try:
+                object.__setattr__(self, name, Secret(value))
+            except TypeError:
+                raise TypeError(f"{name} must be str, not {type(value).__name__}") from None
 
     def __repr__(self) -> str:
         return "Credentials(<redacted>)"

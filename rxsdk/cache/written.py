@@ -53,7 +53,7 @@ def read_scopes(content: bytes) -> dict[str, Credentials] | None:
 
 
 def _entry_of(credentials: Credentials) -> dict[str, str]:
-    return {"sid": credentials.sid, "token": credentials.token}
+    return {"sid": credentials.sid.reveal(), "token": credentials.token.reveal()}
 
 
 def _credentials_in(entry: Any) -> Credentials | None:

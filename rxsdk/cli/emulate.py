@@ -124,7 +124,7 @@ def _snippet(emulator: Emulator, more_config: dict[str, Any]) -> str:
     config = emulator.config()
     fields = {
         "api": config.api,
-        "anon_token": config.anon_token,
+        "anon_token": emulator.anon_token,
         "auth_attrs": list(config.auth_attrs),
         **({} if config.auth_hash_level == "5.6" else {"auth_hash_level": config.auth_hash_level}),
         **more_config,

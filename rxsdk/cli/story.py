@@ -16,6 +16,7 @@ from reactivex import operators as ops
 from rxsdk import ApiService, Call, Doc, Res, SDKConfig, Stream
 from rxsdk.cli.show import Screen
 from rxsdk.cli.tap import Received, Sent, WireTap
+from rxsdk.secret import Secret
 
 __all__ = ["Step", "StepFailed", "StepSkipped", "Story", "check", "first", "within"]
 
@@ -68,7 +69,7 @@ class Story:
         self.photo = photo
         self.cut = cut
         self.screen = screen
-        for secret in (config.anon_token, password):
+        for secret in (Secret(config.anon_token).reveal(), password):
             screen.hide(secret)
         tap = WireTap(self._show, screen.hide)
         self.api = ApiService(config, connect=tap.connect(config))

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rxsdk import ApiService, ReconnectPolicy
+from rxsdk.secret import Secret
 from rxsdk.testing import FaultProxy
 from tests.conftest import wait_until
 from tests.faults.ledger import Ledger
@@ -311,9 +312,8 @@ def at_the_interpreters_exit(ring: Ring) -> None:
     how = ring.chance.randrange(3)
     command = [sys.executable, "-W", "error", "-X", "dev", "-c", textwrap.dedent(AT_EXIT)]
     config = ring.wire.config(ring.proxy.url)
-    child = subprocess.run(
-        [*command, config.api, config.anon_token, str(how)], capture_output=True, text=True, timeout=30, check=False
-    )
+    command += [config.api, Secret(config.anon_token).reveal(), str(how)]
+    child = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert (child.returncode, child.stderr) == (0, ""), child
     if how:
         assert child.stdout == "the watch ended\n"

@@ -21,6 +21,7 @@ from rxsdk.errors import RxSdkError
 from rxsdk.protocols.limp.events import CallFailed, CallReplied, Event, WatchEnded
 from rxsdk.protocols.limp.machine import LimpMachine
 from rxsdk.protocols.limp.request import Request, make_request
+from rxsdk.secret import Secret
 
 ANON_SID = "f00000000000000000000012"
 ANON_TOKEN = "__ANON_TOKEN_f00000000000000000000012"
@@ -94,9 +95,10 @@ class Bench:
 
     def __init__(self, **settings: Any) -> None:
         ids = itertools.count(1)
+        self.keys = {"anon": settings.get("anon_token", ANON_TOKEN), "session": TOKEN}
         self.machine = LimpMachine(
             **{
-                "anon_token": ANON_TOKEN,
+                "anon_token": Secret(settings.pop("anon_token", ANON_TOKEN)),
                 "app_id": "APP",
                 "auth_hash_level": "5.6",
                 "connect_timeout_s": 20.0,
@@ -107,7 +109,6 @@ class Bench:
                 **settings,
             }
         )
-        self.keys = {"anon": settings.get("anon_token", ANON_TOKEN), "session": TOKEN}
         self.now = 1000.0
         self.events: list[Event] = []
         self.requests: list[Request] = []

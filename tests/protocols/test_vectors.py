@@ -13,6 +13,7 @@ from rxsdk.protocols.limp.machine import LimpMachine
 from rxsdk.protocols.limp.request import Request
 from rxsdk.protocols.limp.signing import sign_jwt
 from rxsdk.protocols.limp.uploads import FileInfo, chunk_content, chunk_count, chunk_doc
+from rxsdk.secret import Secret
 
 VECTORS: dict[str, list[dict[str, Any]]] = json.loads(
     (Path(__file__).parents[1] / "vectors" / "limp.json").read_text(encoding="utf-8")
@@ -43,7 +44,7 @@ def test_a_signed_call(vector: dict[str, Any]) -> None:
 def test_a_whole_frame_of_the_machine(vector: dict[str, Any]) -> None:
     payload = vector["payload"]
     machine = LimpMachine(
-        anon_token="other",
+        anon_token=Secret("other"),
         app_id=None,
         auth_hash_level="5.6",
         connect_timeout_s=20.0,

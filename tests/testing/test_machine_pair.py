@@ -16,6 +16,7 @@ from rxsdk.protocols.limp.events import CallFailed, CallReplied, ConnectionGiven
 from rxsdk.protocols.limp.machine import LimpMachine
 from rxsdk.protocols.limp.phases import Phase
 from rxsdk.protocols.limp.request import Request
+from rxsdk.secret import Secret
 from rxsdk.testing import MachinePair, machine_pair
 
 
@@ -83,7 +84,7 @@ def limp_pair(*silent: str) -> MachinePair[LimpMachine, LimpServer]:
     """Connected and ready; the "service" drops a connection that the machine gives up."""
     ids = itertools.count()
     client = LimpMachine(
-        anon_token="__ANON",
+        anon_token=Secret("__ANON"),
         app_id=None,
         auth_hash_level="5.6",
         connect_timeout_s=20.0,

@@ -65,6 +65,7 @@ from rxsdk.protocols.limp.quota import Pace, QuotaPolicy, TokenBucket
 from rxsdk.protocols.limp.request import Progress, Request, is_text
 from rxsdk.protocols.limp.res import ANON_SID, Res, Session
 from rxsdk.protocols.limp.signing import LIFETIME_S, sign_jwt
+from rxsdk.secret import Secret
 
 __all__ = ["LimpMachine"]
 
@@ -100,7 +101,7 @@ class LimpMachine:
     def __init__(
         self,
         *,
-        anon_token: str,
+        anon_token: Secret,
         app_id: str | None,
         auth_hash_level: str,
         connect_timeout_s: float,
@@ -148,7 +149,7 @@ class LimpMachine:
         self._heartbeat_at: float | None = None  # when the next is due, or when the one on its way is late
         self._last_unmatched: tuple[float, Res[Any]] | None = None
         self._last_loss: Exception | None = None
-        self._key, self._head = self._signing(ANON_SID, anon_token)
+        self._key, self._head = self._signing(ANON_SID, anon_token.reveal())
 
     # -- what the service asks ---------------------------------------------------------------------------------
 
@@ -323,8 +324,9 @@ class LimpMachine:
             call_id = request.call_id = self._new_id()
         key, head = self._key, self._head
         if request.token is not None or request.sid is not None:
-            session = self.session or {"_id": ANON_SID, "token": self._anon_token}
-            key, head = self._signing(request.sid or session["_id"], request.token or session["token"])
+            session = self.session or {"_id": ANON_SID, "token": self._anon_token.reveal()}
+            token = session["token"] if request.token is None else request.token.reveal()
+            key, head = self._signing(request.sid or session["_id"], token)
         iat = int(wall)
         payload = b'%b%b,"doc":%b,"awaitAuth":%b,"endpoint":%b,"call_id":"%b","iat":%d,"exp":%d}' % (
             head,
@@ -364,7 +366,7 @@ class LimpMachine:
 
     def _use(self, session: Session | None) -> None:
         if session is None:
-            self._key, self._head = self._signing(ANON_SID, self._anon_token)
+            self._key, self._head = self._signing(ANON_SID, self._anon_token.reveal())
         else:
             self._key, self._head = self._signing(session["_id"], session["token"])
 

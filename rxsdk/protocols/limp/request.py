@@ -16,6 +16,7 @@ from rxsdk.errors import InvalidCall
 from rxsdk.protocols.limp.auth import SESSION_ENDPOINTS
 from rxsdk.protocols.limp.codec import encode_part
 from rxsdk.protocols.limp.signing import MAX_FRAME_BYTES, frame_size
+from rxsdk.secret import Secret
 
 __all__ = ["Progress", "Request", "is_text", "make_request"]
 
@@ -52,7 +53,7 @@ class Request:
         *,
         await_auth: bool = False,
         sid: str | None = None,
-        token: str | None = None,
+        token: str | Secret | None = None,
         timeout_s: float | None = None,
         queue_timeout_s: float | None = None,
         idempotent: bool = False,
@@ -63,7 +64,7 @@ class Request:
         self.doc = doc
         self.await_auth = await_auth
         self.sid = sid
-        self.token = token
+        self.token = None if token is None else Secret(token)
         self.timeout_s = timeout_s
         self.queue_timeout_s = queue_timeout_s
         self.idempotent = idempotent
