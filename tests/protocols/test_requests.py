@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rxsdk.errors import InvalidCall
-from rxsdk.protocols.limp.deadlines import Deadlines
+from rxsdk.protocols.deadlines import Deadlines
 from rxsdk.protocols.limp.request import Progress, Request, make_request
 from tests.protocols.harness import ready, steady
 

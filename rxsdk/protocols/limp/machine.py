@@ -41,9 +41,9 @@ from rxsdk.errors import (
     RemoteProtocolError,
     RxSdkError,
 )
+from rxsdk.protocols.deadlines import Deadlines
 from rxsdk.protocols.limp.auth import reauth_query
 from rxsdk.protocols.limp.codec import decode_frame
-from rxsdk.protocols.limp.deadlines import Deadlines
 from rxsdk.protocols.limp.events import (
     CallFailed,
     CallReplied,
@@ -144,7 +144,7 @@ class LimpMachine:
         self._repeats = TokenBucket(_REPEATS_AT_ONCE, _REPEATS_PER_S)
         self._writable_at: float | None = None  # when the pace lets the next message through
         self._asked = False
-        self._deadlines = Deadlines()
+        self._deadlines: Deadlines[Request] = Deadlines()
         self._ready_by: float | None = None
         self._heartbeat_at: float | None = None  # when the next is due, or when the one on its way is late
         self._last_unmatched: tuple[float, Res[Any]] | None = None
