@@ -1,7 +1,8 @@
 """`Deadlines`: when each request runs out, the next one always at hand.
 
-Floor 0, beside the contract: every wire's machine may use it. A heap whose entries are dropped late: a request that is answered merely forgets its deadline, and the stale
-entries are swept when they outnumber the live ones, so that a million answered calls leave nothing behind.
+Floor 0, beside the contract: every wire's machine may use it. A heap whose entries are dropped late: a request that is
+answered merely forgets its deadline, and the stale entries are swept when they outnumber the live ones, so that a
+million answered calls leave nothing behind.
 """
 
 from __future__ import annotations
