@@ -1,7 +1,7 @@
 """``python -m tests.faults.chaos``: many calls a second through a network that breaks every two seconds.
 
 Every call must end in one of the ways there are, none that must not be repeated may run twice, nearly all that may be
-repeated must succeed, and of each watch exactly one is left on the server.
+repeated must succeed, and what stood before the storm (`wires.Standing`) stands after it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rxsdk import ApiService, Call
 from rxsdk.testing import FaultProxy
 from tests.conftest import wait_until
 from tests.faults.ledger import Ledger
-from tests.faults.wire import LimpWire
+from tests.faults.wires import WIRES, Standing, Wire
 
 __all__ = ["Report", "run"]
 
 TIMEOUT_S, QUEUE_TIMEOUT_S = 5.0, 10.0
 FAULT_EVERY_S = 2.0
-STANDING_WATCHES = 5
 TICK_S = 0.01
 
 
@@ -41,8 +39,7 @@ class Report:
     faults: Counter[str] = field(default_factory=Counter)
     doubles: int = 0
     connections: int = 0
-    watches_open: int = 0
-    watches_served: int = 0
+    standing: Standing = field(default_factory=Standing)
 
     def failures(self) -> list[str]:
         """What did not hold."""
@@ -52,9 +49,7 @@ class Report:
             f"{len(self.ledger.wrong)} calls ended wrongly: {self.ledger.wrong[:5]}": not self.ledger.wrong,
             f"{self.doubles} calls ran twice": self.doubles == 0,
             f"only {share:.1%} of the reads succeeded": share >= 0.9,
-            f"{self.watches_served} watches on the server for {self.watches_open} Observables": (
-                self.watches_served == self.watches_open
-            ),
+            **self.standing.failures(),
         }
         return [what for what, holds in checks.items() if not holds]
 
@@ -68,7 +63,7 @@ class Report:
                 self.ledger.table(),
                 f"  hung {self.ledger.hung}, ended wrongly {len(self.ledger.wrong)}, run twice {self.doubles}",
                 f"  reads that succeeded {self.ledger.share_replied('read'):.2%}",
-                f"  watches on the server {self.watches_served}, Observables {self.watches_open}",
+                f"  standing: {self.standing}",
             ]
         )
 
@@ -99,19 +94,17 @@ def network_faults(proxy: FaultProxy, chance: random.Random) -> dict[str, Callab
 class _Storm:
     """One run."""
 
-    def __init__(self, wire: LimpWire, proxy: FaultProxy, api: ApiService, report: Report, rate: float) -> None:
+    def __init__(self, wire: Wire, proxy: FaultProxy, api: Any, report: Report, rate: float) -> None:
         self.wire, self.proxy, self.api, self.report, self.rate = wire, proxy, api, report, rate
         self.chance = random.Random(report.seed)
         self.faults = {**network_faults(proxy, self.chance), **wire.server_faults(self.chance)}
         self.bag: list[str] = []
-        self.watches: list[tuple[Call[Any], Callable[[], None]]] = []
+        report.standing = wire.standing(api, report.ledger)
         self.number = 0
 
     def blow(self, seconds: float) -> None:
         began = time.monotonic()
         break_at, heal_at, look_at = began + 0.5, began, began + 20
-        for _ in range(STANDING_WATCHES):
-            self.open_watch()
         while (now := time.monotonic()) < began + seconds:
             if now >= heal_at:
                 self.proxy.heal()
@@ -120,7 +113,7 @@ class _Storm:
                 self.break_something()
                 break_at = now + FAULT_EVERY_S
                 heal_at = now + self.chance.uniform(0.1, FAULT_EVERY_S * 0.75)
-                self.turn_over_watches()
+                self.report.standing.turn_over(self.chance)
             if now >= look_at:
                 self.wire.doubles()
                 look_at = now + 20
@@ -146,28 +139,13 @@ class _Storm:
         else:
             self.report.ledger.enter("change", self.wire.change(self.api, self.number))
 
-    def open_watch(self) -> None:
-        watch = self.wire.watch(self.api)
-        self.watches.append((watch, self.report.ledger.enter("watch", watch)))
-
-    def turn_over_watches(self) -> None:
-        """Some end by their last subscriber, some are opened, whatever the network does."""
-        if len(self.watches) > STANDING_WATCHES:
-            _, leave = self.watches.pop(self.chance.randrange(len(self.watches)))
-            leave()
-        else:
-            self.open_watch()
-
     def settle(self) -> None:
         """Wait for every end; a watch that still goes on needs none."""
         ledger, report = self.report.ledger, self.report
-        going_on = [watch for watch, _ in self.watches]
         wait_quietly(lambda: ledger.open_but("watch") == 0, TIMEOUT_S + QUEUE_TIMEOUT_S + 10)
         wait_quietly(lambda: self.api.inited, 10)
-        self.api.call("order/read").result()  # whatever was to be written before has been
-        report.watches_open = sum(watch.error is None for watch in going_on)
-        wait_quietly(lambda: self.wire.emulator.watches == report.watches_open, 10)
-        report.watches_served = self.wire.emulator.watches
+        self.wire.read(self.api).result()  # whatever was to be written before has been
+        report.standing.settle()
         report.doubles = self.wire.doubles()
 
 
@@ -177,7 +155,7 @@ def wait_quietly(condition: Callable[[], object], timeout_s: float) -> None:
         wait_until(condition, timeout_s=timeout_s)
 
 
-def run(wire: LimpWire, *, seconds: float, rate: float, seed: int) -> Report:
+def run(wire: Wire, *, seconds: float, rate: float, seed: int) -> Report:
     """Make it storm for so long, and wait until every call has ended."""
     report = Report(seed, seconds, Ledger())
     with FaultProxy(wire.emulator.url, seed=seed) as proxy:
@@ -200,12 +178,13 @@ def run(wire: LimpWire, *, seconds: float, rate: float, seed: int) -> Report:
 def main() -> int:
     """Exits 1 when something did not hold."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.chaos", description=__doc__)
+    parser.add_argument("--wire", choices=WIRES, default="limp")
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--rate", type=float, default=500.0, help="calls a second")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     arguments = parser.parse_args()
     logging.getLogger("rxsdk").setLevel(logging.ERROR)  # losses are told as warnings: here there are thousands
-    with LimpWire() as wire:
+    with WIRES[arguments.wire]() as wire:
         report = run(wire, seconds=arguments.seconds, rate=arguments.rate, seed=arguments.seed)
     print(report)
     failures = report.failures()

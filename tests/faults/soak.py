@@ -1,6 +1,6 @@
 """``python -m tests.faults.soak``: a service that lives long: a million calls, a thousand reconnects, and no growth.
 
-The server is that of the benchmarks, in another process, so that this one's memory is the client's.
+The server is in another process, so that this one's memory is the client's.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from typing import Any
 
-from rxsdk import ApiService, ReconnectPolicy, RxSdkError
-from rxsdk.config import SDKConfig
+from rxsdk import ReconnectPolicy, RxSdkError
 from rxsdk.testing import FaultProxy
-from tests.benchmarks.rows import ANON_TOKEN, server_process
 from tests.conftest import wait_until
 from tests.faults.ledger import Ledger
 from tests.faults.left_over import ThreadsAndFiles, open_files, our_threads
-from tests.faults.wire import LimpCalls
+from tests.faults.wires import WIRES, Calls
 
 __all__ = ["Report", "run"]
 
@@ -89,21 +88,22 @@ class Report:
 class _LongLife:
     """One service, batch after batch."""
 
-    def __init__(self, wire: LimpCalls, api: ApiService, proxy: FaultProxy, ledger: Ledger) -> None:
+    def __init__(self, wire: Calls, api: Any, proxy: FaultProxy, ledger: Ledger) -> None:
         self.wire, self.api, self.proxy, self.ledger = wire, api, proxy, ledger
-        self.streams = (api.state_stream, api.authed_stream, api.round_trip_stream, api.init())
+        self.streams = (*wire.streams(api), api.init())
 
     def batch(self, calls: int, *, breaks: bool) -> None:
         """So many calls and a watch, all ended; with the connection broken in the middle, or not."""
         accepted = self.proxy.accepted
         subscriptions = [stream.subscribe() for stream in self.streams]
-        leave = self.ledger.enter("watch", self.wire.watch(self.api))
+        leave_all = [self.ledger.enter("watch", call) for call in self.wire.going_on(self.api)]
         for number in range(calls):
             self.ledger.enter("read" if number % 2 else "change", self._call(number))
             if breaks and number == calls // 2:
                 self.proxy.reset()
         wait_until(lambda: self.ledger.open_but("watch") == 0, timeout_s=60)
-        leave()
+        for leave in leave_all:
+            leave()
         for subscription in subscriptions:
             subscription.dispose()
         if breaks:
@@ -115,8 +115,8 @@ class _LongLife:
     def census(self) -> tuple[int, int, int, int, dict[str, int]]:
         """Memory, files, threads, tasks, and what the service keeps; at rest."""
         tables = self.wire.left_in
-        self.api.call("order/read").result()
-        wait_until(lambda: self.proxy.connections == 1 and tables(self.api)["_in_flight"] == 0)
+        self.wire.read(self.api).result()
+        wait_until(lambda: self.proxy.connections == 1 and tables(self.api)["in_flight"] == 0)
         counted: list[int] = []
         done = threading.Event()
 
@@ -128,41 +128,32 @@ class _LongLife:
 
         self.api._life.on_loop(count_tasks, None)
         done.wait(10)
-        left = tables(self.api)
-        left.pop("_deadlines")  # swept now and then, hence another number each time, but never many
-        return resident(), open_files(), len(our_threads()), counted[0], left
+        return resident(), open_files(), len(our_threads()), counted[0], tables(self.api)
 
 
-def run(wire: LimpCalls, url: str, *, calls: int, reconnects: int) -> Report:
+def run(wire: Calls, *, calls: int, reconnects: int) -> Report:
     """Live that long; the first tenth is the warm-up."""
     ledger = Ledger()
     report = Report(ledger)
     before = ThreadsAndFiles()
-    with FaultProxy(url) as proxy:
-        config = SDKConfig(
-            api=proxy.url,
-            anon_token=ANON_TOKEN,
-            auth_attrs=["email"],
-            loop="own",
-            reconnect=ReconnectPolicy(base_s=0.005, cap_s=0.01),
-        )
-        with ApiService(config) as api:
-            life = _LongLife(wire, api, proxy, ledger)
-            began = time.monotonic()
-            batches = max(2, calls // AT_ONCE)
-            warm_up = max(1, batches // 10)
-            broken = 0
-            for number in range(batches):
-                if number == warm_up:
-                    first = life.census()
-                breaks = broken < (number + 1) * reconnects // batches
-                broken += breaks
-                life.batch(AT_ONCE, breaks=breaks)
-            last = life.census()
-            report.calls, report.reconnects = ledger.entered, proxy.accepted - 1
-            report.seconds = time.monotonic() - began
-            report.memory, report.files, report.threads, report.tasks, report.left = zip(first, last, strict=True)  # type: ignore[assignment]
-            report.observed = sum(stream.has_observers for stream in life.streams)  # type: ignore[attr-defined]
+    policy = ReconnectPolicy(base_s=0.005, cap_s=0.01)
+    with FaultProxy(wire.url) as proxy, wire.service(proxy.url, loop="own", reconnect=policy) as api:
+        life = _LongLife(wire, api, proxy, ledger)
+        began = time.monotonic()
+        batches = max(2, calls // AT_ONCE)
+        warm_up = max(1, batches // 10)
+        broken = 0
+        for number in range(batches):
+            if number == warm_up:
+                first = life.census()
+            breaks = broken < (number + 1) * reconnects // batches
+            broken += breaks
+            life.batch(AT_ONCE, breaks=breaks)
+        last = life.census()
+        report.calls, report.reconnects = ledger.entered, proxy.accepted - 1
+        report.seconds = time.monotonic() - began
+        report.memory, report.files, report.threads, report.tasks, report.left = zip(first, last, strict=True)  # type: ignore[assignment]
+        report.observed = sum(stream.has_observers for stream in life.streams)  # type: ignore[attr-defined]
     before.wait_until_back()
     return report
 
@@ -170,12 +161,13 @@ def run(wire: LimpCalls, url: str, *, calls: int, reconnects: int) -> Report:
 def main() -> int:
     """Exits 1 when something did not hold."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__)
+    parser.add_argument("--wire", choices=WIRES, default="limp")
     parser.add_argument("--calls", type=int, default=1_000_000)
     parser.add_argument("--reconnects", type=int, default=1_000)
     arguments = parser.parse_args()
     logging.getLogger("rxsdk").setLevel(logging.ERROR)  # losses are told as warnings: here there are thousands
-    with server_process() as url:
-        report = run(LimpCalls(), f"{url}/watch", calls=arguments.calls, reconnects=arguments.reconnects)
+    with WIRES[arguments.wire].elsewhere() as wire:
+        report = run(wire, calls=arguments.calls, reconnects=arguments.reconnects)
     print(report)
     failures = report.failures()
     for failure in failures:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from tests.faults import chaos
-from tests.faults.wire import LimpWire
+from tests.faults.wires import Wire
 
 
-def test_twelve_seconds_of_chaos() -> None:
-    with LimpWire() as wire:
-        report = chaos.run(wire, seconds=12.0, rate=300.0, seed=7)
+def test_some_seconds_of_chaos(wire: Wire) -> None:
+    report = chaos.run(wire, seconds=wire.storm_s, rate=300.0, seed=7)
     print(report)
     assert report.failures() == []

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.faults import close_races
-from tests.faults.wire import LimpWire
+from tests.faults.wires import WIRES, Wire
 
-FEWER = {"at_the_interpreters_exit": 4}  # a process each
-
-
-@pytest.fixture(scope="module")
-def wire() -> Iterator[LimpWire]:
-    with LimpWire() as running:
-        yield running
+A_PROCESS_EACH = "at_the_interpreters_exit"
 
 
-@pytest.mark.parametrize("situation", close_races.SITUATIONS)
-def test_closed(wire: LimpWire, situation: str) -> None:
-    close_races.run(wire, situation, times=FEWER.get(situation, 20), seed=1)
+@pytest.mark.parametrize(
+    ("wire", "situation"),
+    [(name, situation) for name, wire in WIRES.items() for situation in close_races.situations(wire)],
+    indirect=["wire"],
+)
+def test_closed(wire: Wire, situation: str) -> None:
+    times = max(1, wire.races // 5) if situation == A_PROCESS_EACH else wire.races
+    close_races.run(wire, situation, times=times, seed=1)
