@@ -13,7 +13,7 @@ import time
 FORMAT = ["ruff", "format", "."]
 LINT = ["ruff", "check", "."]
 TYPES = ["mypy"]
-TESTS = ["pytest", "-q"]
+TESTS = ["pytest", "-q", "-n", "auto"]
 COVERED = {"rxsdk/protocols/*,rxsdk/core/*,rxsdk/reactive/*": 100, "rxsdk/*": 95}
 
 

@@ -32,7 +32,9 @@ def test_bad_endpoints(endpoint: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["[]", b"[]", bytearray(b"x"), memoryview(b"x"), {"_id": "x"}, {1}, 5, (i for i in ())], ids=repr
+    "query",
+    ["[]", b"[]", bytearray(b"x"), memoryview(b"x"), {"_id": "x"}, {1}, 5, (i for i in ())],
+    ids=lambda query: type(query).__name__,
 )
 def test_a_query_that_is_no_list(query: Any) -> None:
     with pytest.raises(InvalidCall, match=r'query: must be a list, such as \[\{"_id": …\}\], not ') as caught:
