@@ -35,6 +35,8 @@ from rxsdk.errors import (
 )
 from rxsdk.files import File
 from rxsdk.limp import ApiService
+from rxsdk.protocols.limp.operators import Add, Append, AppendUnique, DelIndex, DelVal, Multiply, Pull, SetIndex
+from rxsdk.protocols.limp.query import Q
 from rxsdk.protocols.limp.quota import QuotaPolicy
 from rxsdk.protocols.limp.res import Args, Doc, Query, Res, Session
 from rxsdk.reactive.call import Call
@@ -52,7 +54,10 @@ def on_unhandled(error: BaseException) -> None:
 
 
 __all__ = [
+    "Add",
     "ApiService",
+    "Append",
+    "AppendUnique",
     "Args",
     "AuthError",
     "CacheError",
@@ -69,6 +74,8 @@ __all__ = [
     "ConnectionState",
     "CredentialCache",
     "Credentials",
+    "DelIndex",
+    "DelVal",
     "DeliveryOverflow",
     "Doc",
     "DocTypeMismatch",
@@ -79,8 +86,11 @@ __all__ = [
     "KeyringCache",
     "LocalProtocolError",
     "MemoryCache",
+    "Multiply",
     "NoCredentials",
     "ProtocolError",
+    "Pull",
+    "Q",
     "Query",
     "QuotaPolicy",
     "ReconnectPolicy",
@@ -90,6 +100,7 @@ __all__ = [
     "SDKConfig",
     "Secret",
     "Session",
+    "SetIndex",
     "Stream",
     "TransportError",
     "UploadError",

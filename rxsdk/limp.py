@@ -266,7 +266,7 @@ class ApiService:
         """Call ``endpoint`` ("module/method"). It is on its way when this returns; see `Call` for what to do with it.
 
         Args:
-            query: a list, see `Query`.
+            query: a list, see `Query`; or what `Q` makes: ``(Q.rank > 3).limit(5)``.
             doc: the document. A ``Path``, an open binary file, a `File`, or a list of these at its top level is
                 uploaded first. Neither ``query`` nor ``doc`` is changed, nor looked at again later.
             await_auth: wait until somebody is signed in.

@@ -56,6 +56,13 @@ class Real(float):
     pass
 
 
+class Scalar:
+    """As numpy's."""
+
+    def item(self) -> int:
+        return 1
+
+
 def nested(levels: int) -> dict[str, Any]:
     """A dict in a dict …: ``levels`` containers in all."""
     value: dict[str, Any] = {}
@@ -99,9 +106,10 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ("decimal that is no number", {"a": decimal.Decimal("NaN")}, "doc.a", "has no form in JSON"),
     ("raw", {"a": msgspec.Raw(b"{broken")}, "doc.a", "Raw has no form"),
     ("mapping that is no dict", {"a": types.MappingProxyType({})}, "doc.a", "mappingproxy has no form"),
-    ("str subclass", {"a": [Text("x")]}, "doc.a[0]", "cannot be sent as JSON: Encoding objects of type Text"),
-    ("int subclass", {"a": {"b": Whole(1)}}, "doc.a.b", "cannot be sent as JSON: Encoding objects of type Whole"),
-    ("float subclass", {"a": Real(1.5)}, "doc.a", "Real has no form"),
+    ("str subclass", {"a": [Text("x")]}, "doc.a[0]", "Text has no form in JSON; str(…) makes it a plain value"),
+    ("int subclass", {"a": {"b": Whole(1)}}, "doc.a.b", "Whole has no form in JSON; int(…) makes it a plain value"),
+    ("float subclass", {"a": Real(1.5)}, "doc.a", "Real has no form in JSON; float(…) makes it a plain value"),
+    ("scalar", {"a": Scalar()}, "doc.a", "Scalar has no form in JSON; .item() makes it a plain value"),
     ("endless number", {"a": [10**5000]}, "doc.a[0]", "cannot be sent as JSON"),
     ("cycle", CYCLE, "doc.list[0].list[0].list[0].list[0]", "is nested more than 200 levels deep, or holds itself"),
     ("cycle of objects", {"a": CIRCLING}, "doc.a", "Point has no form"),

@@ -10,7 +10,22 @@ if TYPE_CHECKING:
     from reactivex import Observable
     from reactivex import operators as ops
 
-    from rxsdk import ApiService, Call, ConnectionState, Doc, File, Res, SDKConfig, Session, Stream
+    from rxsdk import (
+        Add,
+        ApiService,
+        Append,
+        Call,
+        ConnectionState,
+        Doc,
+        File,
+        Q,
+        Query,
+        Res,
+        SDKConfig,
+        Session,
+        Stream,
+    )
+    from rxsdk.protocols.limp.query import Where
 
     @dataclass
     class Staff:
@@ -51,6 +66,19 @@ if TYPE_CHECKING:
         piped: Stream[list[int]] = api.call("staff/read").pipe(ops.map(lambda res: res.status), ops.to_list())
         assert_type(piped.result(), list[int])
         names.subscribe(print)
+
+    def queries(api: ApiService, raw: Query) -> None:
+        """The builder and the operators."""
+        where = ((Q.name == "x") | Q["rank"].between(1, 5)) & (Q._id != "y")
+        assert_type(where, Where)
+        assert_type(Q.name == "x", Where)
+        assert_type(where.sort("-rank").limit(5), Where)
+        assert_type(api.call("staff/read", query=where, doc_type=Staff), Call[Res[Staff]])
+        api.call("staff/read", query=raw)
+        api.call("staff/read", query=Q)
+        as_raw: Query = where
+        api.call("album/update", query=as_raw, doc={"rank": Add(1), "tags": Append("x")})
+        where & [{"a": 1}]  # type: ignore[operator] # pyright: ignore[reportOperatorIssue, reportUnusedExpression]
 
     def state(api: ApiService) -> None:
         """State and streams."""

@@ -79,8 +79,6 @@ def _check(value: Any, depth: int) -> None:
                 raise found.under(f"[{index}]") from None
     elif isinstance(value, (bytes, bytearray, memoryview)):
         raise _Unfaithful("bytes have no form in JSON; wrap a file in rxsdk.File(...) at the top level of doc")
-    elif isinstance(value, (str, int)):
-        return
     else:
         _check_object(value, depth)
 
@@ -108,8 +106,16 @@ def _check_object(value: Any, depth: int) -> None:
     try:
         plain = msgspec.to_builtins(value, builtin_types=(bytes, bytearray, memoryview))
     except (TypeError, ValueError, RecursionError):
-        raise _Unfaithful(f"{type(value).__name__} has no form in JSON") from None
+        raise _Unfaithful(f"{type(value).__name__} has no form in JSON{_plainer(value)}") from None
     _check(plain, depth + 1)
+
+
+def _plainer(value: Any) -> str:
+    """What to write instead, for what is nearly plain: numpy's scalars, subclasses of text and numbers."""
+    if callable(getattr(value, "item", None)):
+        return "; .item() makes it a plain value"
+    kind = next((kind.__name__ for kind in (str, int, float) if isinstance(value, kind)), None)
+    return f"; {kind}(…) makes it a plain value" if kind else ""
 
 
 def _blamed(value: Any) -> str:

@@ -120,7 +120,7 @@ def make_request(
             raise InvalidCall(endpoint, name, "must be a non-empty string")
     for name, seconds in (("timeout_s", timeout_s), ("queue_timeout_s", queue_timeout_s)):
         _check_seconds(endpoint, name, seconds)
-    query_json = encode_part(endpoint, "query", list(query)) if query else b"[]"
+    query_json = encode_part(endpoint, "query", list(query)) if query is not None and len(query) else b"[]"
     doc_json = encode_part(endpoint, "doc", dict(doc)) if doc else b"{}"
     size = len(query_json) + len(doc_json)
     if frame_size(size + 4 * (len(endpoint) + len(sid or "") + len(token or ""))) > MAX_FRAME_BYTES:
