@@ -109,7 +109,7 @@ class LimpWire(LimpCalls, Wire):
 
     name = "limp"
     races = 20
-    storm_s = 12.0
+    storm_s = 20.0
     fuzz_frames = 2_000
     soak_calls = 20_000
     situations: ClassVar = {each.__name__: each for each in (while_verifying, while_signing_in_again)}
