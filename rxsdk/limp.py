@@ -9,23 +9,17 @@ The facade: arguments are checked here and made into requests; what becomes of t
 from __future__ import annotations
 
 import logging
-import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache, partial
-from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeVar, overload
+from typing import Any, Final, Literal, TypeVar, overload
 
 import msgspec
 
 from rxsdk.cache import Credentials, MemoryCache, scope_of
 from rxsdk.config import SDKConfig
 from rxsdk.core.clock import Clock
-from rxsdk.core.connection import Connection
-from rxsdk.core.loop import check_may_block
-from rxsdk.core.state import ConnectionState
-from rxsdk.core.transport import Connect, websocket_connect
+from rxsdk.core.transport import Connect
 from rxsdk.errors import (
     ConfigurationError,
     DocTypeMismatch,
@@ -35,14 +29,14 @@ from rxsdk.errors import (
 from rxsdk.files.sources import Upload, take_files
 from rxsdk.limp_life import LimpLife, checked_auth_docs, checked_password
 from rxsdk.protocols.limp.auth import auth_hash, reauth_query, signout_query
-from rxsdk.protocols.limp.machine import LimpMachine
 from rxsdk.protocols.limp.request import Request, make_request
 from rxsdk.protocols.limp.res import ANON_SID, Args, Doc, Query, Res, Session
 from rxsdk.reactive.call import Call
 from rxsdk.reactive.streams import Stream
 from rxsdk.secret import Secret
+from rxsdk.service import Service
 
-__all__ = ["ApiService", "connector"]
+__all__ = ["ApiService"]
 
 D = TypeVar("D")
 
@@ -60,7 +54,7 @@ _FROM_CONFIG: Final = _Setting.FROM_CONFIG
 _Seconds = float | None | Literal[_Setting.FROM_CONFIG]
 
 
-class ApiService:
+class ApiService(Service[SDKConfig, Res[Doc]]):
     """One user's connection to one LIMP server.
 
     As a context manager it connects, waits until it is let in, and leaves nothing running::
@@ -81,139 +75,32 @@ class ApiService:
         clock: the time in place of the loop's (for tests).
     """
 
+    _inside: LimpLife
+
     def __init__(
         self, config: SDKConfig | None = None, *, connect: Connect | None = None, clock: Clock | None = None
     ) -> None:
-        self._config = _checked(config)
-        self._connect = connect
-        self._given_clock = clock
         self._default_cache = MemoryCache()
-        self._prepare()
+        super().__init__(partial(LimpLife, self._default_cache), SDKConfig, config, connect, clock)
 
     def __repr__(self) -> str:
         api = self._config.api.partition("?")[0] if self._config else None
         return f"<ApiService {api} {self.state.name}{' authed' if self.authed else ''}>"
 
-    # -- opening and closing -----------------------------------------------------------------------------------
-
-    def init(self, config: SDKConfig | None = None) -> Stream[Res[Doc]]:
-        """Connect, whether or not anybody subscribes, and keep connected until `close`.
-
-        Returns every message of the server as a stream: hot, without replay; it completes at `close` and ends with
-        the error when connecting cannot succeed. While open, the same stream is returned again.
-
-        Raises:
-            ConfigurationError: no config was ever given, or another one than it is open with.
-        """
-        _checked(config)
-        if self._life.is_open:
-            if config not in (None, self._config):
-                raise ConfigurationError("config", "differs from the one in use; close() first")
-            return self._limp.messages
-        self._config = config or self._config
-        if self._life.is_used:
-            self._prepare()
-        config = self._needed_config()
-        if config.leaves_machine_unencrypted:
-            _warn_unencrypted(config.api)
-        self._limp.open(self, config, self._connect or connector(config), self._given_clock, self._default_cache)
-        return self._limp.messages
-
-    def close(self) -> Call[ConnectionState]:
-        """Write what can be written, say goodbye and end; closing has begun when this returns.
-
-        Streams and watches complete, calls not written end with `CallNotSent`, unanswered ones with
-        `CallOutcomeUnknown`. The returned call settles when nothing runs any more. Closing twice does no harm.
-        """
-        return self._life.close()
-
-    def suspend(self) -> None:
-        """Disconnect for a while: the app goes to the background or the machine to sleep. Calls wait."""
-        if self._life.is_open:
-            self._life.on_loop(Connection.suspend, self._life.connection)
-
-    def resume(self) -> None:
-        """Connect again at once."""
-        if self._life.is_open:
-            self._life.on_loop(Connection.resume, self._life.connection)
-
-    def reconnect_now(self) -> None:
-        """Do not wait for the delay to pass: the network is back. Does nothing while connected or suspended."""
-        if self._life.is_open:
-            self._life.on_loop(Connection.reconnect_now, self._life.connection)
-
-    def __enter__(self) -> Self:
-        check_may_block("with ApiService(…)", "async with ApiService(…)")
-        self.init()
-        config = self._needed_config()
-        try:
-            self._life.wait_ready(config.connect_timeout_s, config.api)
-        except BaseException:
-            self.close().result()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close().result()
-
-    async def __aenter__(self) -> Self:
-        self.init()
-        config = self._needed_config()
-        try:
-            await self._life.when_ready(config.connect_timeout_s, config.api)
-        except BaseException:
-            await self._life.aclose()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._life.aclose()
-
-    # -- state -------------------------------------------------------------------------------------------------
-
-    @property
-    def inited(self) -> bool:
-        """Whether calls go out at once: connected, verified, and the session of before brought back."""
-        return self.state.name == "ready"
-
-    @property
-    def inited_stream(self) -> Stream[bool]:
-        """`inited` and its changes, the latest first. (``inited$``)"""
-        return self._life.readiness
-
     @property
     def authed(self) -> bool:
         """Whether somebody is signed in."""
-        return self._limp.session is not None
+        return self._inside.session is not None
 
     @property
     def authed_stream(self) -> Stream[Session | None]:
         """`session` and its changes, the latest first. (``authed$``)"""
-        return self._limp.authed
+        return self._inside.authed
 
     @property
     def session(self) -> Session | None:
         """The session in force; None when nobody is signed in. A reconnect does not change it."""
-        return self._limp.session
-
-    @property
-    def state(self) -> ConnectionState:
-        """Where the connection is, and why."""
-        return self._life.state
-
-    @property
-    def state_stream(self) -> Stream[ConnectionState]:
-        """`state` and its changes, the latest first."""
-        return self._life.states
-
-    @property
-    def round_trip_stream(self) -> Stream[float]:
-        """Seconds each heartbeat took to be answered: hot, without replay."""
-        return self._limp.round_trips
+        return self._inside.session
 
     # -- calls -------------------------------------------------------------------------------------------------
 
@@ -296,7 +183,7 @@ class ApiService:
             idempotent=idempotent,
         )
         decode = None if doc_type is None else _decoder(endpoint, doc_type)
-        return self._limp.send(request, uploads, tuple(doc or ()), decode)
+        return self._inside.send(request, uploads, tuple(doc or ()), decode)
 
     def auth(
         self, auth_var: str, auth_val: str, password: str | Secret, groups: Sequence[str] | None = None
@@ -313,7 +200,7 @@ class ApiService:
         doc, retry_doc = checked_auth_docs(self._needed_config(), auth_var, auth_val, password, _checked_groups(groups))
         request = self._request("session/auth")
         request.doc, request.retry_doc = doc, retry_doc
-        return self._limp.send(request)
+        return self._inside.send(request)
 
     def reauth(
         self, sid: str | None = None, token: str | None = None, groups: Sequence[str] | None = None
@@ -330,7 +217,7 @@ class ApiService:
             credentials = self._known_credentials()
             sid, token = credentials.sid.reveal(), credentials.token.reveal()
         query = reauth_query(config.auth_hash_level, sid, token, _checked_groups(groups))
-        return self._limp.send(self._request("session/reauth", query=query))
+        return self._inside.send(self._request("session/reauth", query=query))
 
     def check_auth(self, groups: Sequence[str] | None = None) -> Call[Res[Doc]]:
         """Sign in with the cached session, as an app does when it starts. After a reconnect this happens by itself.
@@ -342,8 +229,8 @@ class ApiService:
 
     def signout(self) -> Call[Res[Doc]]:
         """Sign out on the server; the connection goes on anonymously, its watches too."""
-        sid = self._limp.session["_id"] if self._limp.session else ANON_SID
-        return self._limp.send(self._request("session/signout", query=signout_query(sid)))
+        sid = self._inside.session["_id"] if self._inside.session else ANON_SID
+        return self._inside.send(self._request("session/signout", query=signout_query(sid)))
 
     def generate_auth_hash(self, auth_var: str, auth_val: str, password: str | Secret) -> str:
         """The ``hash`` by which the server knows these credentials, for ``user/create`` and the like.
@@ -361,7 +248,7 @@ class ApiService:
         """Stop the watch with this id (``res.args.watch``), or all with ``"__all"``; their Observables complete."""
         if not isinstance(watch, str) or not watch:
             raise InvalidCall("watch/delete", "watch", "must be the id of a watch, or '__all'")
-        return self._limp.send(self._request("watch/delete", query=[{"watch": watch}]))
+        return self._inside.send(self._request("watch/delete", query=[{"watch": watch}]))
 
     # -- inside: making and sending ----------------------------------------------------------------------------
 
@@ -385,30 +272,14 @@ class ApiService:
         return seconds
 
     def _known_credentials(self) -> Credentials:
-        if self._limp.session is not None:
-            return Credentials(self._limp.session["_id"], self._limp.session["token"])
+        if self._inside.session is not None:
+            return Credentials(self._inside.session["_id"], self._inside.session["token"])
         config = self._needed_config()
         cache = self._default_cache if config.cache is None else config.cache
         cached = cache.get(scope_of(config.api, config.cache_key))
         if cached is None:
             raise NoCredentials
         return cached
-
-    def _needed_config(self) -> SDKConfig:
-        if self._config is None:
-            raise ConfigurationError("config", "is missing: ApiService(config) or init(config)")
-        return self._config
-
-    def _prepare(self) -> None:
-        """A fresh life, whose streams can be subscribed to before `init`."""
-        self._limp = LimpLife()
-        self._life = self._limp.life
-
-
-def _checked(config: SDKConfig | None) -> SDKConfig | None:
-    if config is not None and not isinstance(config, SDKConfig):
-        raise ConfigurationError("config", f"must be an SDKConfig, not {type(config).__name__}")
-    return config
 
 
 @lru_cache(maxsize=256)
@@ -444,41 +315,3 @@ def _typed(endpoint: str, doc_type: Any, res: Res[Any]) -> Res[Any]:
         problem = str(error).replace("`$", "`args.docs", 1)
         raise DocTypeMismatch(endpoint, problem, res) from None
     return Res(res.status, res.msg, Args({**res.args, "docs": typed}), res.extra)
-
-
-def connector(config: SDKConfig) -> Connect:
-    """What opens the WebSockets of a service with this config; wrap it to look on (``ApiService(connect=…)``)."""
-    # Proxies of the environment are for the world outside.
-    proxy = False if config.proxy is True and config.is_loopback else config.proxy
-    return websocket_connect(
-        config.api,
-        is_text=LimpMachine.is_text,
-        subprotocols=LimpMachine.subprotocols,
-        timeout_s=config.connect_timeout_s,
-        max_message_bytes=config.max_message_bytes,
-        ssl_context=config.ssl_context,
-        proxy=proxy,
-        extra_headers=config.extra_headers,
-        origin=config.origin,
-        user_agent=config.user_agent,
-    )
-
-
-_warned_of: set[str] = set()
-
-
-def _warn_unencrypted(api: str) -> None:
-    if api not in _warned_of:
-        _warned_of.add(api)
-        warnings.warn(
-            f"{api} is not encrypted and leaves this machine: LIMP sends passwords readably; use wss://",
-            stacklevel=_levels_to_caller(),
-        )
-
-
-def _levels_to_caller() -> int:
-    """How far up the stack the application's line is, seen from who asks."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_code.co_filename == __file__ and frame.f_back is not None:
-        level, frame = level + 1, frame.f_back
-    return level

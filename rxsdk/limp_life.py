@@ -33,6 +33,7 @@ from rxsdk.errors import (
 )
 from rxsdk.files.sources import Upload
 from rxsdk.files.uploader import Uploader, as_call_error
+from rxsdk.protocols.contract import Machine
 from rxsdk.protocols.limp.auth import auth_docs
 from rxsdk.protocols.limp.codec import encode_part
 from rxsdk.protocols.limp.events import (
@@ -80,7 +81,10 @@ _DEAD_SESSION = frozenset(
 class LimpLife:
     """Made before the service is opened, so that its streams can be subscribed to; used once."""
 
-    def __init__(self) -> None:
+    machine_type: type[Machine] = LimpMachine
+
+    def __init__(self, default_cache: CredentialCache) -> None:
+        self._default_cache = default_cache
         self.life = Life()
         self.messages: Multicast[Res[Doc]] = self.life.stream()
         self.authed: Multicast[Session | None] = self.life.stream(keep_latest=True, initial=None)
@@ -90,16 +94,14 @@ class LimpLife:
         self._cache_work: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
 
-    def open(
-        self, owner: object, config: SDKConfig, connect: Connect, clock: Clock | None, default_cache: CredentialCache
-    ) -> None:
-        """Begin to connect; ``owner`` is the service, see `Life.open`."""
+    def open(self, owner: object, config: SDKConfig, connect: Connect, clock: Clock | None) -> None:
+        """See `Inside.open`."""
         if config.debug:
             _show_wire()
         self._config = config
         self._telemetry = telemetry_for(config.telemetry, config.api)
-        self._cache = default_cache if config.cache is None else config.cache
-        self._cache_waits = self._cache is not default_cache
+        self._cache = self._default_cache if config.cache is None else config.cache
+        self._cache_waits = self._cache is not self._default_cache
         self._machine = _machine(config)
         self._uploader = Uploader(
             lambda request: self._submit((request, (), ())), self._withdraw, config.file_chunk_size

@@ -47,6 +47,9 @@ SHARED = ("rxsdk.protocols.contract", "rxsdk.protocols.deadlines")
 """What is every wire's."""
 WIRES = [name for name in IMPORTS if name.startswith("rxsdk.protocols.") and name not in SHARED]
 
+SERVICES_OF_WIRES = ("rxsdk.limp", "rxsdk.limp_life", "rxsdk.chat", "rxsdk.chat_life", "rxsdk.sylk", "rxsdk.sylk_life")
+SERVICES = (*SERVICES_OF_WIRES, "rxsdk.config", "rxsdk.road", "rxsdk.service")
+
 
 def within(name: str, *tops: str) -> bool:
     return any(name == top or name.startswith(f"{top}.") for top in tops)
@@ -88,7 +91,7 @@ def test_the_wires_know_nothing_of_each_other() -> None:
 
 
 def test_the_core_knows_no_wire_and_nothing_above() -> None:
-    above = ("rxsdk.reactive", "rxsdk.limp", "rxsdk.chat", "rxsdk.files", "rxsdk.cache", "rxsdk.config", *LEAVES)
+    above = ("rxsdk.reactive", *SERVICES, "rxsdk.files", "rxsdk.cache", *LEAVES)
     assert forbidden(below("rxsdk.core"), *above) == []
     assert forbidden(below("rxsdk.core"), *WIRES) == []
 
@@ -103,18 +106,28 @@ def test_reactivex_lives_in_reactive_and_the_services() -> None:
 
 
 def test_reactive_knows_no_wire() -> None:
-    above = ("rxsdk.limp", "rxsdk.chat", "rxsdk.config", "rxsdk.files", "rxsdk.cache")
+    above = (*SERVICES, "rxsdk.files", "rxsdk.cache")
     assert forbidden(below("rxsdk.reactive"), *WIRES, *above) == []
 
 
 def test_files_are_under_the_services() -> None:
-    assert (
-        forbidden(below("rxsdk.files"), "rxsdk.limp", "rxsdk.chat", "rxsdk.config", "rxsdk.core", "rxsdk.cache") == []
-    )
+    assert forbidden(below("rxsdk.files"), *SERVICES, "rxsdk.core", "rxsdk.cache") == []
 
 
-def test_the_config_is_under_the_services() -> None:
-    assert forbidden(["rxsdk.config"], "rxsdk.limp", "rxsdk.chat", "rxsdk.reactive", "rxsdk.files") == []
+def test_the_configs_are_under_the_services() -> None:
+    services = [name for name in SERVICES if name not in ("rxsdk.config", "rxsdk.road")]
+    assert forbidden(["rxsdk.config", "rxsdk.road"], *services, "rxsdk.reactive", "rxsdk.files") == []
+
+
+def test_what_all_services_share_names_no_wire() -> None:
+    shared = ["rxsdk.road", "rxsdk.service"]
+    assert forbidden(shared, *WIRES, *(name for name in SERVICES if name not in shared)) == []
+
+
+def test_no_service_knows_another() -> None:
+    for wire in set(SERVICES_OF_WIRES) & set(IMPORTS):
+        others = [name for name in SERVICES_OF_WIRES if not name.startswith(wire) and not wire.startswith(name)]
+        assert forbidden([wire], *others) == []
 
 
 def test_the_caches_stand_alone() -> None:

@@ -18,9 +18,10 @@ import msgspec
 from rxsdk.config import SDKConfig
 from rxsdk.core.transport import Connect, Receiver, Transport
 from rxsdk.errors import RemoteProtocolError, TransportError
-from rxsdk.limp import connector
 from rxsdk.protocols.limp.codec import decode_frame
+from rxsdk.protocols.limp.machine import LimpMachine
 from rxsdk.protocols.limp.res import REDACTED, Res, redact
+from rxsdk.service import connector
 
 __all__ = ["Received", "Sent", "WireTap"]
 
@@ -58,7 +59,7 @@ class WireTap:
 
     def connect(self, config: SDKConfig) -> Connect:
         """What opens connections as ``config`` says, with this tap on each: ``ApiService(config, connect=…)``."""
-        open_transport = connector(config)
+        open_transport = connector(config, LimpMachine)
 
         async def connect() -> Transport:
             return _Tapped(await open_transport(), self)

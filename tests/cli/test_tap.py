@@ -86,7 +86,7 @@ def test_it_is_a_transport_like_the_one_it_stands_around(monkeypatch: pytest.Mon
         async def open_inner() -> Transport:
             return inner
 
-        monkeypatch.setattr("rxsdk.cli.tap.connector", lambda config: open_inner)
+        monkeypatch.setattr("rxsdk.cli.tap.connector", lambda config, machine: open_inner)
         frames: list[Sent | Received] = []
         tapped = await WireTap(frames.append, lambda secret: None).connect(config)()
         assert (tapped.subprotocol, tapped.writable) == (None, True)

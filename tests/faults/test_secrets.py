@@ -132,7 +132,7 @@ def drive(emulator: Emulator, config: SDKConfig, safe: Safe) -> None:
         )
         end_of(api.call("staff/read"))
         end_of(api.signout())
-        safe.look_at(api._limp, api._limp._machine, api._life, api._life.connection)
+        safe.look_at(api._inside, api._inside._machine, api._life, api._life.connection)
         for mistake in (
             lambda: api.auth("phone", "1", PASSWORD),
             lambda: api.auth("email", 5, PASSWORD),  # type: ignore[arg-type]

@@ -69,10 +69,10 @@ class LimpCalls(Calls):
         return (*super().streams(api), api.authed_stream)
 
     def left_in(self, api: ApiService) -> dict[str, int]:
-        machine = api._limp._machine
+        machine = api._inside._machine
         tables = ("_in_flight", "_urgent", "_queue", "_await_auth", "_to_renew")  # _deadlines: swept now and then
         kept = {name.strip("_"): len(getattr(machine, name)) for name in tables}
-        return kept | {"uploads": len(api._limp._upload_tasks)}
+        return kept | {"uploads": len(api._inside._upload_tasks)}
 
 
 # -- situations that only LIMP has
