@@ -137,10 +137,11 @@ class _Tapped:
 
     # -- Receiver, for the transport
 
-    def frame_received(self, frame: bytes) -> None:
-        self._tap.received(frame)
+    def frames_received(self, frames: Sequence[bytes]) -> None:
+        for frame in frames:
+            self._tap.received(frame)
         if self._receiver is not None:
-            self._receiver.frame_received(frame)
+            self._receiver.frames_received(frames)
 
     def transport_writable(self) -> None:
         if self._receiver is not None:

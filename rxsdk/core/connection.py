@@ -3,7 +3,7 @@
 Floor 1. It knows no wire: it connects, hands the machine what comes in and the time, writes what the machine lets
 out, hands its events up, and starts again with a delay when the transport is lost. Used by the services.
 
-Data in:   transport → `frame_received` → ``machine.receive`` → `_pump` → ``on_events``
+Data in:   transport → `frames_received` → ``machine.receive`` → `_pump` → ``on_events``
 Data out:  ``machine.…`` then `flush` → `_pump` → ``machine.frames_to_send`` → transport
 
 Invariants: everything runs on one loop. A transport that is lost is never heard again. Frames are made only when the
@@ -39,9 +39,9 @@ class _Link:
     def __init__(self, connection: Connection) -> None:
         self.connection: Connection | None = connection
 
-    def frame_received(self, frame: bytes) -> None:
+    def frames_received(self, frames: Sequence[bytes]) -> None:
         if self.connection is not None:
-            self.connection.frame_received(frame)
+            self.connection.frames_received(frames)
 
     def transport_writable(self) -> None:
         if self.connection is not None:
@@ -95,6 +95,8 @@ class Connection:
         self._suspended = False
         self._awake = asyncio.Event()
         self._pump_is_due = False
+        self._is_pumping = False
+        self._writes_at_once = False
         self._timer: Timer | None = None
         self._timer_at = 0.0
         self._clock_timer: Timer | None = None
@@ -111,8 +113,14 @@ class Connection:
         self._watch_clocks()
 
     def flush(self) -> None:
-        """Let the machine's frames and events out at the end of this turn of the loop, many at once."""
-        if not self._pump_is_due:
+        """Let the machine's frames and events out: at the end of this turn of the loop, many at once.
+
+        The first that follows a word of the peer goes out here and now: one call after another must not wait for turns.
+        """
+        if self._writes_at_once and not self._is_pumping:
+            self._writes_at_once = False
+            self._pump()
+        elif not self._pump_is_due:
             self._pump_is_due = True
             self._loop.call_soon(self._pump)
 
@@ -156,20 +164,27 @@ class Connection:
     def cut_off(self) -> None:
         """The loop runs nothing any more: be quiet, from whatever thread somebody asks for something."""
         self._closing = self._pump_is_due = True
+        self._writes_at_once = False
 
     # -- what the transport tells
 
-    def frame_received(self, frame: bytes) -> None:
-        """One message of the peer."""
+    def frames_received(self, frames: Sequence[bytes]) -> None:
+        """Messages of the peer, as many as came in one piece."""
         if self._is_settling:
             self._is_settling = False
             self._attempt = 0
+        now, receive = self._clock.now(), self._machine.receive
         try:
-            self._machine.receive(frame, self._clock.now())
+            for frame in frames:
+                receive(frame, now)
         except Exception as error:
             self._broken(error)
-        else:
+            return
+        self._writes_at_once = True
+        if self._is_pumping:  # the peer answered within our write
             self.flush()
+        else:
+            self._pump()
 
     def transport_lost(self, error: TransportError) -> None:
         """The transport ended. What it said last comes first: it may be the better reason."""
@@ -341,11 +356,14 @@ class Connection:
     def _pump(self) -> None:
         """Write what may be written, hand up what happened, set the timer."""
         self._pump_is_due = False
+        self._is_pumping = True
         try:
             self._pump_all()
             self._set_timer()
         except Exception as error:
             self._broken(error)
+        finally:
+            self._is_pumping = False
 
     def _pump_all(self) -> None:
         machine = self._machine

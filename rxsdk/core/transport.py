@@ -1,8 +1,8 @@
 """Transports: one open WebSocket each, and the edge where foreign errors become ours.
 
 Floor 1. The one module that imports websockets. A transport pushes whole messages into its `Receiver` straight from
-the socket's callback, with no task and no queue a message; writing never blocks. `memory_pair` is the same without a
-socket, for tests.
+the socket's callback, those of one read together, with no task and no queue a message; writing never blocks.
+`memory_pair` is the same without a socket, for tests.
 
 Invariants: nothing reaches the receiver before `start`; `transport_lost` comes once and is the last thing it hears.
 """
@@ -45,8 +45,8 @@ _log = _WithoutFrames(logging.getLogger("rxsdk.transport"), {})
 class Receiver(Protocol):
     """Who hears what a transport has to say; always called on the loop."""
 
-    def frame_received(self, frame: bytes) -> None:
-        """One whole message."""
+    def frames_received(self, frames: Sequence[bytes]) -> None:
+        """Whole messages, in order: at least one, and all that came in one piece."""
         ...
 
     def transport_writable(self) -> None:
@@ -164,7 +164,7 @@ class _WebSocketTransport(ClientConnection):
         self._opcode = Opcode.TEXT if is_text else Opcode.BINARY
         self._send = protocol.send_text if is_text else protocol.send_binary
         self._receiver: Receiver | None = None
-        self._early: list[bytes] = []
+        self._messages: list[bytes] = []  # not handed over yet
         self._parts: list[bytes] = []
         self._parts_wanted = False
         self._lost: TransportError | None = None
@@ -177,9 +177,7 @@ class _WebSocketTransport(ClientConnection):
 
     def start(self, receiver: Receiver) -> None:
         self._receiver = receiver
-        early, self._early = self._early, []
-        for frame in early:
-            receiver.frame_received(frame)
+        self._hand_over(receiver)
         if self._lost is not None:
             receiver.transport_lost(self._lost)
 
@@ -208,11 +206,15 @@ class _WebSocketTransport(ClientConnection):
     def process_event(self, event: Event) -> None:
         if self.response is None or not isinstance(event, Frame) or event.opcode in (Opcode.PING, Opcode.PONG):
             super().process_event(event)
+        elif event.opcode is self._opcode and event.fin:
+            self._messages.append(bytes(event.data))
         elif event.opcode is not Opcode.CLOSE:
-            self._frame(event)
+            self._part(event)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self._receiver is not None:
+            self._hand_over(self._receiver)
         if self.response is not None and (self.protocol.close_rcvd or self.protocol.parser_exc):
             # The peer said goodbye or broke the protocol: it need not close its end before we move on.
             self._end()
@@ -229,24 +231,20 @@ class _WebSocketTransport(ClientConnection):
 
     # -- ours
 
-    def _frame(self, frame: Frame) -> None:
+    def _part(self, frame: Frame) -> None:
+        """A piece of a message, or one of the other kind."""
         if frame.opcode is not Opcode.CONT:
-            self._parts_wanted = frame.opcode is self._opcode
-            if frame.fin:
-                if self._parts_wanted:
-                    self._deliver(bytes(frame.data))
-                return
+            self._parts_wanted = frame.opcode is self._opcode and not frame.fin
         if self._parts_wanted:
             self._parts.append(bytes(frame.data))
         if frame.fin and self._parts:
             message, self._parts = b"".join(self._parts), []
-            self._deliver(message)
+            self._messages.append(message)
 
-    def _deliver(self, message: bytes) -> None:
-        if self._receiver is None:
-            self._early.append(message)
-        else:
-            self._receiver.frame_received(message)
+    def _hand_over(self, receiver: Receiver) -> None:
+        if self._messages:
+            messages, self._messages = self._messages, []
+            receiver.frames_received(messages)
 
     def _end(self) -> None:
         if self._lost is not None:
@@ -306,9 +304,9 @@ class _MemoryTransport:
 
     def start(self, receiver: Receiver) -> None:
         self._receiver = receiver
-        for frame in self._early:
-            receiver.frame_received(frame)
-        self._early.clear()
+        if self._early:
+            early, self._early = self._early, []
+            receiver.frames_received(early)
         if self._lost is not None:
             receiver.transport_lost(self._lost)
 
@@ -325,7 +323,7 @@ class _MemoryTransport:
         if self._receiver is None:
             self._early.append(frame)
         else:
-            self._receiver.frame_received(frame)
+            self._receiver.frames_received([frame])
 
     def end(self, error: TransportError) -> None:
         self._lost = error

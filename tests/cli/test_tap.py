@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections.abc import Sequence
 
 import pytest
 
@@ -96,8 +97,8 @@ def test_it_is_a_transport_like_the_one_it_stands_around(monkeypatch: pytest.Mon
         heard: list[object] = []
 
         class Ear:
-            def frame_received(self, frame: bytes) -> None:
-                heard.append(frame)
+            def frames_received(self, frames: Sequence[bytes]) -> None:
+                heard.extend(frames)
 
             def transport_writable(self) -> None:
                 heard.append("writable")

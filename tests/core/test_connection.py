@@ -42,12 +42,57 @@ def test_frames_go_in_out_and_up_in_order() -> None:
         await turns()
         assert rig.server.received == [b"1", b"2"]
 
+        rig.machine.happened = ["A", "B"]
         rig.server.send(b"a")
         rig.server.send(b"b")
-        rig.machine.happened = ["A", "B"]
         await turns()
         assert rig.machine.log == [("connected", 1000.0), ("receive", b"a"), ("receive", b"b")]
         assert rig.events == ["A", "B"]
+
+    play(scene)
+
+
+def test_after_a_word_of_the_peer_the_first_flush_writes_at_once_and_later_ones_together() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.up()
+        rig.server.send(b"a word")
+        for written in (b"1", b"2", b"3"):
+            rig.machine.outgoing.append(written)
+            rig.connection.flush()
+        assert rig.server.received == [b"1"]
+        await turns()
+        assert rig.server.received == [b"1", b"2", b"3"]
+
+    play(scene)
+
+
+def test_a_peer_that_answers_within_our_write_is_heard_and_answered_in_a_turn_of_its_own() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.up()
+        rig.server.on_frame = lambda frame: rig.server.send(b"to " + frame) if frame == b"1" else None
+        rig.machine.outgoing = [b"1"]
+        rig.connection.flush_now()
+        assert rig.machine.log[-1] == ("receive", b"to 1")
+        rig.machine.outgoing = [b"2"]
+        assert rig.server.received == [b"1"]
+        await turns()
+        assert rig.server.received == [b"1", b"2"]
+
+    play(scene)
+
+
+def test_what_handling_an_event_flushes_goes_out_with_the_rest() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.up()
+
+        def answer(event: str) -> None:
+            rig.machine.outgoing.append(b"answer to " + event.encode())
+            rig.connection.flush()
+
+        rig.on_event = answer
+        rig.machine.happened = ["A", "B"]
+        rig.server.send(b"a word")
+        assert rig.server.received == [b"answer to A", b"answer to B"]
 
     play(scene)
 
@@ -274,7 +319,7 @@ def test_late_words_of_a_stale_transport_go_nowhere() -> None:
         log = list(rig.machine.log)
         rig.machine.outgoing = [b"for later"]
 
-        stale.frame_received(b"stale")
+        stale.frames_received([b"stale"])
         stale.transport_writable()
         stale.transport_lost(ConnectionLost("late"))
         await turns()
@@ -318,8 +363,8 @@ def test_the_last_word_of_a_transport_is_handled_before_its_loss() -> None:
     async def scene(rig: Rig) -> None:
         await rig.up()
         rig.on_event = lambda event: rig.connection.drop(HeartbeatTimeout(1.0))
-        rig.server.send(b"I am about to close")
         rig.machine.happened = ["refused"]
+        rig.connection.flush()
         rig.server.drop()
         await until(lambda: rig.clock.timers)
         assert rig.events == ["refused"]

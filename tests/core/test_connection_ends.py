@@ -444,3 +444,17 @@ def test_cancelled_in_the_moment_a_transport_opens(failure: Exception | None) ->
         assert all(not server.open for server in rig.servers)
 
     asyncio.run(scene())
+
+
+def test_cut_off_it_makes_no_more_turns_and_writes_nothing() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.up()
+        rig.server.send(b"a word")  # after which the next flush would write at once
+        rig.connection.cut_off()
+        rig.machine.outgoing = [b"1"]
+        rig.connection.flush()
+        await turns()
+        assert rig.server.received == []
+        rig.server.drop()
+
+    play(scene)

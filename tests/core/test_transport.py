@@ -158,7 +158,7 @@ def test_a_message_in_fragments_is_put_together() -> None:
         await ear.until(lambda: ear.frames == [b"abc", b"", b"whole"])
 
     meet(sending(*data), scene)
-    meet(sending(b"".join(data)), scene)
+    assert meet(sending(b"".join(data)), scene).reads == [3]  # what comes in one piece is heard together
     meet(sending(*(bytes([byte]) for byte in b"".join(data))), scene)
 
 

@@ -184,13 +184,26 @@ def test_a_reset_in_the_middle_of_the_handshake() -> None:
         ("http://127.0.0.1/ws", {}),
         ("ws://" + "a" * 70 + ".example/ws", {}),
         ("ws://127.0.0.1/ws", {"proxy": "ftp://127.0.0.1:1"}),
-        ("ws://127.0.0.1/ws", {"proxy": "socks5://127.0.0.1:1"}),
     ],
-    ids=["scheme", "host label too long", "proxy scheme", "SOCKS without python-socks"],
+    ids=["scheme", "host label too long", "proxy scheme"],
 )
 def test_settings_that_cannot_work_are_fatal(url: str, settings: dict[str, Any]) -> None:
     async def scene() -> None:
         assert (await failure_of(url, **settings)).fatal
+
+    run(scene())
+
+
+def test_a_socks_proxy_without_python_socks_is_fatal(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def connect_without(*arguments: Any, **settings: Any) -> None:
+        raise ImportError("python-socks is required to use a SOCKS proxy")
+
+    monkeypatch.setattr("websockets.asyncio.client.connect_socks_proxy", connect_without)
+
+    async def scene() -> None:
+        failure = await failure_of("ws://127.0.0.1/ws", proxy="socks5://127.0.0.1:1")
+        assert failure.fatal
+        assert "python-socks" in str(failure)
 
     run(scene())
 

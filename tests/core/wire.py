@@ -7,7 +7,7 @@ import base64
 import gc
 import hashlib
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,13 +25,16 @@ class Ear:
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
+        self.reads: list[int] = []  # how many of them came together
         self.writable_again = 0
         self.lost: TransportError | None = None
         self.changed = asyncio.Event()
 
-    def frame_received(self, frame: bytes) -> None:
+    def frames_received(self, frames: Sequence[bytes]) -> None:
         assert self.lost is None, "a frame after the end"
-        self.frames.append(frame)
+        assert frames
+        self.reads.append(len(frames))
+        self.frames.extend(frames)
         self.changed.set()
 
     def transport_writable(self) -> None:
