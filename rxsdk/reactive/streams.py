@@ -305,18 +305,24 @@ class Multicast(Stream[T]):
         self._dispatcher.run_if_closed()
         return subscription
 
-    def emit(self, value: T) -> None:
-        """Give ``value`` to everybody."""
+    def emit(self, value: T, delivered: Callable[[bool], None] | None = None) -> bool:
+        """Give ``value`` to everybody; returns whether there was anybody.
+
+        ``delivered`` is called, on the thread that delivers, once all who were subscribed have been handed it, or have
+        left before: with whether it was handed to anybody. Never when there was nobody to begin with.
+        """
         with self._dispatcher.lock:
             if self._is_over:
-                return
+                return False
             if self._keep_latest:
                 self._latest = value
-            if self._subscriptions:
-                if self._posted - self._delivered >= MAILBOX_SIZE:
-                    self._drop_the_slow()
-                self._posted += 1
-                self._dispatcher.post(self._deliver, (self._subscriptions, value))
+            if not self._subscriptions:
+                return False
+            if self._posted - self._delivered >= MAILBOX_SIZE:
+                self._drop_the_slow()
+            self._posted += 1
+            self._dispatcher.post(self._deliver, (self._subscriptions, value, delivered))
+            return True
 
     def complete(self) -> None:
         """Nothing more comes."""
@@ -342,11 +348,15 @@ class Multicast(Stream[T]):
         else:
             subscription.complete()
 
-    def _deliver(self, job: tuple[tuple[Subscription, ...], T]) -> None:
+    def _deliver(self, job: tuple[tuple[Subscription, ...], T, Callable[[bool], None] | None]) -> None:
         self._delivered += 1
-        subscriptions, value = job
+        subscriptions, value, delivered = job
+        handed = False
         for subscription in subscriptions:
+            handed = handed or not subscription.is_stopped
             subscription.next(value)
+        if delivered is not None:
+            delivered(handed)
 
     def _drop_the_slow(self) -> None:
         """Whoever is a whole mailbox behind is told so and let go."""

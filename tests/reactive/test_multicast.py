@@ -39,6 +39,35 @@ def test_everybody_subscribed_at_that_moment_is_given_each_value() -> None:
     assert second.completed
 
 
+def test_who_emits_is_told_once_everybody_has_been_handed_it() -> None:
+    order: list[object] = []
+    with delivery_thread() as dispatcher:
+        stream: Multicast[int] = Multicast(dispatcher)
+        assert not stream.emit(0, order.append)  # to nobody: never told
+        stream.subscribe(order.append)
+        stream.subscribe(fail)  # it was handed over, whatever became of it
+        stream.subscribe(order.append)
+        assert stream.emit(1, order.append)
+        drained(dispatcher)
+        assert order == [1, 1, True]
+        stream.complete()
+        assert not stream.emit(2, order.append)
+    assert order == [1, 1, True]
+
+
+def test_who_emits_is_told_when_everybody_left_before() -> None:
+    told: list[bool] = []
+    dispatcher = Dispatcher()
+    stream: Multicast[int] = Multicast(dispatcher)
+    notes = Notes()
+    subscription = stream.subscribe(notes)
+    assert stream.emit(1, told.append)
+    subscription.dispose()
+    with delivery_thread(dispatcher):
+        drained(dispatcher)
+    assert (told, notes.values) == ([False], [])
+
+
 def test_the_latest_is_kept_for_whoever_comes() -> None:
     early, late = Notes(), Notes()
     with delivery_thread() as dispatcher:
