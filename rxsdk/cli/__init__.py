@@ -1,7 +1,7 @@
-"""The command line ``rxsdk``: ``demo``, ``emulate``, ``version``.
+"""The command line ``rxsdk``; its commands stand in `rxsdk.cli.commands`, put together by `rxsdk.cli.app`.
 
-A leaf: nothing of rxsdk imports it. It needs the extra ``cli`` (typer, rich), so this file imports neither: `main` is
-the entry point of the wheel and says in one line what is missing.
+A leaf: nothing of rxsdk imports it. It needs the extra ``cli`` (typer, rich, platformdirs), so this file imports none
+of them: `main` is the entry point of the wheel and says in one line what is missing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 
 __all__ = ["main"]
 
-_EXTRA = frozenset({"typer", "rich", "click"})
+_EXTRA = frozenset({"typer", "rich", "click", "platformdirs"})
 
 
 def main() -> None:
@@ -29,4 +29,11 @@ def main() -> None:
             raise
         print(f"rxsdk: the command line needs {missing}: pip install 'rxsdk[cli]'", file=sys.stderr)
         sys.exit(1)
-    app(prog_name="rxsdk")
+    from rxsdk.cli.ending import flush, not_written  # noqa: PLC0415
+
+    try:
+        app(prog_name="rxsdk")
+    except SystemExit as end:
+        sys.exit(flush(end.code if isinstance(end.code, int) else int(end.code is not None)))
+    except OSError as error:
+        sys.exit(flush(not_written(error)))

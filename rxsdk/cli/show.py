@@ -173,6 +173,18 @@ class Screen:
         """A step did not."""
         self._said("✗", "bold red", reason, style="red")
 
+    def fine(self, text: str) -> None:
+        """Something is as it should be."""
+        self._said("✓", "bold green", text)
+
+    def dull(self, text: str) -> None:
+        """Something could not be looked at."""
+        self._said("·", "dim", text, style="dim")
+
+    def advice(self, text: str) -> None:
+        """What to do about what was said last."""
+        self._said(" ", "", f"→ {text}", style="cyan")
+
     def note(self, text: str) -> None:
         """A remark."""
         self._said("–", "yellow", text, style="yellow")

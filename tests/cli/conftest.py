@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rxsdk.cli import main
+from rxsdk.emulator import Emulator
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -60,3 +61,30 @@ def run_process(*args: object, cwd: Path | None = None, **more: str) -> Ran:
         command(*args), capture_output=True, encoding="utf-8", cwd=cwd, env=environment(**more), timeout=50, check=False
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of the command line's own: no config file, no session, no ``RXSDK_*``."""
+    for name in [name for name in os.environ if name.startswith("RXSDK_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("rxsdk.cli.server.config_file", lambda: tmp_path / "config" / "config.toml")
+    monkeypatch.setattr("rxsdk.cli.server.sessions_file", lambda: tmp_path / "state" / "sessions.json")
+    monkeypatch.setattr("rxsdk.cli.commands.doctor.config_file", lambda: tmp_path / "config" / "config.toml")
+    monkeypatch.setattr("rxsdk.cli.commands.doctor.sessions_file", lambda: tmp_path / "state" / "sessions.json")
+    return tmp_path
+
+
+@pytest.fixture
+def known(home: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    """An emulator that the environment names."""
+    monkeypatch.setenv("RXSDK_API", emulator.url)
+    monkeypatch.setenv("RXSDK_ANON_TOKEN", emulator.anon_token)
+    return emulator
+
+
+@pytest.fixture
+def secret(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The administrator's password, put into the environment."""
+    monkeypatch.setenv("RXSDK_PASSWORD", emulator.admin_password)
+    return emulator.admin_password

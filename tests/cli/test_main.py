@@ -11,8 +11,8 @@ import tomllib
 import pytest
 
 import rxsdk
-from rxsdk.cli import app as app_module
 from rxsdk.cli import main
+from rxsdk.cli.commands import version as version_module
 from tests.cli.conftest import REPOSITORY, Cli, Ran, environment, run_process
 
 
@@ -46,11 +46,11 @@ def test_version_as_an_option(cli: Cli) -> None:
 
 
 def test_version_tells_what_is_not_installed(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_module, "LIBRARIES", ("no-such-library",))
+    monkeypatch.setattr(version_module, "LIBRARIES", ("no-such-library",))
     assert cli("version").out.splitlines()[-1] == "no-such-library not installed"
 
 
-@pytest.mark.parametrize("missing", ["typer", "rich"])
+@pytest.mark.parametrize("missing", ["typer", "rich", "platformdirs"])
 def test_without_the_extra_it_says_how_to_get_it(missing: str) -> None:
     ran = run_without(missing, argv=("demo",))
     assert (ran.code, ran.out) == (1, "")

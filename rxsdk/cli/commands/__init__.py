@@ -1,0 +1,1 @@
+"""The commands of ``rxsdk``: one file a group, each with a `typer.Typer` named ``commands`` for `rxsdk.cli.app`."""
