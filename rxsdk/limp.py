@@ -168,8 +168,9 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
             InvalidCall: an argument cannot make a call. UploadError: a file cannot be sent.
             (Everything else that can happen arrives as the call's error; see `rxsdk.errors`.)
         """
-        uploads: list[Upload] = []
-        if isinstance(doc, Mapping):
+        config = self._config or self._needed_config()
+        uploads: Sequence[Upload] = ()
+        if doc is not None and isinstance(doc, Mapping):
             doc, uploads = take_files(doc)
         request = make_request(
             endpoint,
@@ -178,12 +179,12 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
             await_auth=await_auth,
             sid=sid,
             token=token,
-            timeout_s=self._seconds("timeout_s", timeout_s),
-            queue_timeout_s=self._seconds("queue_timeout_s", queue_timeout_s),
+            timeout_s=config.timeout_s if timeout_s is _FROM_CONFIG else timeout_s,
+            queue_timeout_s=config.queue_timeout_s if queue_timeout_s is _FROM_CONFIG else queue_timeout_s,
             idempotent=idempotent,
         )
         decode = None if doc_type is None else _decoder(endpoint, doc_type)
-        return self._inside.send(request, uploads, tuple(doc or ()), decode)
+        return self._inside.send(request, uploads, tuple(doc) if doc else (), decode)
 
     def auth(
         self, auth_var: str, auth_val: str, password: str | Secret, groups: Sequence[str] | None = None
@@ -253,6 +254,7 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
     # -- inside: making and sending ----------------------------------------------------------------------------
 
     def _request(self, endpoint: str, *, query: Query | None = None, doc: Mapping[str, Any] | None = None) -> Request:
+        config = self._needed_config()
         return make_request(
             endpoint,
             query,
@@ -260,16 +262,10 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
             await_auth=False,
             sid=None,
             token=None,
-            timeout_s=self._seconds("timeout_s", _FROM_CONFIG),
-            queue_timeout_s=self._seconds("queue_timeout_s", _FROM_CONFIG),
+            timeout_s=config.timeout_s,
+            queue_timeout_s=config.queue_timeout_s,
             idempotent=False,
         )
-
-    def _seconds(self, name: str, value: _Seconds) -> float | None:
-        if value is not _FROM_CONFIG:
-            return value
-        seconds: float | None = getattr(self._needed_config(), name)
-        return seconds
 
     def _known_credentials(self) -> Credentials:
         if self._inside.session is not None:

@@ -14,7 +14,7 @@ import asyncio
 import inspect
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -99,6 +99,7 @@ class LimpLife:
         if config.debug:
             _show_wire()
         self._config = config
+        self._is_shown = config.debug
         self._telemetry = telemetry_for(config.telemetry, config.api)
         self._cache = self._default_cache if config.cache is None else config.cache
         self._cache_waits = self._cache is not self._default_cache
@@ -158,7 +159,7 @@ class LimpLife:
             self._upload_tasks[request] = task
             task.add_done_callback(partial(self._upload_done, request))
             return
-        refusal = self._uploader.refusal(request.endpoint, attrs)
+        refusal = self._uploader.refusal(request.endpoint, attrs) if attrs else None
         if refusal is not None:
             self._fail(request, refusal)
             return
@@ -210,9 +211,9 @@ class LimpLife:
     # -- what happened, on the loop
 
     def _on_replied(self, event: CallReplied) -> None:
-        self._show(event.res)
-        request = event.request
-        listener = request.listener
+        request, listener = event.request, event.request.listener
+        if self._is_shown or self.messages.has_observers:
+            self._show(event.res)
         if event.final:
             request.listener = None
         if request.changes_session and self._cache_work is not None and not self._cache_work.done():
@@ -239,7 +240,7 @@ class LimpLife:
     def _show(self, res: Res[Any]) -> None:
         if self.messages.has_observers:
             self.messages.emit(res)
-        if self._config.debug:
+        if self._is_shown:
             _wire_log.debug("← %s", shown_res(res))
 
     def _on_phase(self, event: PhaseChanged) -> None:
@@ -358,11 +359,18 @@ def _machine(config: SDKConfig) -> LimpMachine:
         heartbeat_interval_s=config.heartbeat_interval_s,
         heartbeat_timeout_s=config.heartbeat_timeout_s,
         max_queued_calls=config.max_queued_calls,
-        new_id=partial(secrets.token_urlsafe, 12),
+        new_id=_call_ids().__next__,
         quota=config.quota,
         asks_for_credentials=config.fresh_credentials is not None,
         trace=config.debug,
     )
+
+
+def _call_ids() -> Iterator[str]:
+    """Ids of 96 random bits each, drawn by the hundred: asking the system for each would take as long as signing."""
+    while True:
+        drawn = secrets.token_urlsafe(12 * 100)
+        yield from (drawn[at : at + 16] for at in range(0, len(drawn), 16))
 
 
 def _show_wire() -> None:

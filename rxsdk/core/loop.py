@@ -120,10 +120,7 @@ def _lease_own() -> LoopLease:
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
     """The loop that runs on this thread; None when there is none."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
+    return asyncio._get_running_loop()  # what `get_running_loop` asks, without an exception for every None
 
 
 def in_notebook() -> bool:

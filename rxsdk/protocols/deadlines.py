@@ -1,15 +1,14 @@
 """`Deadlines`: when each request runs out, the next one always at hand.
 
-Floor 0, beside the contract: every wire's machine may use it. A heap whose entries are dropped late: a request that is
-answered merely forgets its deadline, and the stale entries are swept when they outnumber the live ones, so that a
-million answered calls leave nothing behind.
+Floor 0, beside the contract: every wire's machine may use it. What runs out at the same moment (all that was written
+in one go) is kept together, and forgotten the moment it is cleared; only the moment itself, a number in a heap, is
+dropped late. So a million answered calls leave nothing behind, and most are no business of the heap.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from itertools import count
 from typing import Generic, Protocol, TypeVar
 
 __all__ = ["Deadlines", "Expiring"]
@@ -31,41 +30,48 @@ class Deadlines(Generic[E]):
     """One deadline at most for each request, kept in ``request.deadline``."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, E]] = []
-        self._stale = 0
-        self._order = count()
+        self._due: dict[float, dict[int, E]] = {}  # at each moment, by identity, in the order of being set
+        self._moments: list[float] = []  # a heap of at least the keys of `_due`
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return sum(map(len, self._due.values()))
 
     def set(self, request: E, deadline: float) -> None:
         """Give ``request`` a deadline, in place of the one it had."""
-        self.clear(request)
+        if request.deadline is not None:
+            self.clear(request)
         request.deadline = deadline
-        heapq.heappush(self._heap, (deadline, next(self._order), request))
+        due = self._due.get(deadline)
+        if due is None:
+            self._due[deadline] = {id(request): request}
+            heapq.heappush(self._moments, deadline)
+        else:
+            due[id(request)] = request
 
     def clear(self, request: E) -> None:
         """Take its deadline away, if it has one."""
-        if request.deadline is None:
+        deadline = request.deadline
+        if deadline is None:
             return
         request.deadline = None
-        self._stale += 1
-        if self._stale > _SWEEP_FROM and self._stale * 2 > len(self._heap):
-            self._heap = [entry for entry in self._heap if entry[2].deadline == entry[0]]
-            heapq.heapify(self._heap)
-            self._stale = 0
+        due = self._due[deadline]
+        del due[id(request)]
+        if not due:
+            del self._due[deadline]
+            if len(self._moments) > _SWEEP_FROM + 2 * len(self._due):
+                self._moments = sorted(self._due)  # a sorted list is a heap
 
     def first(self) -> float | None:
         """The next deadline; None when there is none."""
-        heap = self._heap
-        while heap and heap[0][2].deadline != heap[0][0]:
-            heapq.heappop(heap)
-            self._stale -= 1
-        return heap[0][0] if heap else None
+        moments = self._moments
+        while moments and moments[0] not in self._due:
+            heapq.heappop(moments)
+        return moments[0] if moments else None
 
     def passed(self, now: float) -> Iterator[E]:
         """Each request whose deadline has passed, its deadline taken away, the longest passed first."""
         while (first := self.first()) is not None and first <= now:
-            request = heapq.heappop(self._heap)[2]
-            request.deadline = None
-            yield request
+            for request in list(self._due[first].values()):
+                if request.deadline == first:  # else it was cleared because of one before it
+                    self.clear(request)
+                    yield request

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rxsdk.errors import ConfigurationError, InvalidCall
 from rxsdk.protocols.limp.auth import auth_docs, auth_hash, reauth_query, signout_query
-from rxsdk.protocols.limp.signing import MAX_FRAME_BYTES, base64url, sign_jwt
+from rxsdk.protocols.limp.signing import MAX_FRAME_BYTES, SigningKey, base64url
 from rxsdk.protocols.limp.uploads import FileInfo, chunk_doc
 from tests.protocols.harness import ANON_TOKEN, Bench, ready, steady, unbase64
 
@@ -33,7 +33,7 @@ def test_equals_pyjwt(payload: dict[str, Any], key: str) -> None:
         warnings.simplefilter("ignore")  # PyJWT warns of keys under 32 bytes; LIMP allows them
         expected = jwt.encode(payload, key, algorithm="HS256", headers={"alg": "HS256", "typ": "JWT"})
     compact = json.dumps(payload, separators=(",", ":")).encode()
-    assert sign_jwt(compact, key.encode()).decode() == expected
+    assert SigningKey(key).jwt(compact).decode() == expected
 
 
 @steady
@@ -60,7 +60,7 @@ def test_the_signature_is_over_the_bytes_that_are_sent() -> None:
     (frame,) = bench.machine.frames_to_send(bench.now, 1.0)
     token = json.loads(frame)["token"]
     payload = unbase64(token.split(".")[1])
-    assert sign_jwt(payload, ANON_TOKEN.encode()).decode() == token
+    assert SigningKey(ANON_TOKEN).jwt(payload).decode() == token
     assert request.query in payload
     assert request.doc in payload
     assert "جمعة".encode() in payload
@@ -101,7 +101,7 @@ def test_a_long_token_of_ones_own_counts_too() -> None:
 def test_the_largest_chunk_fits_a_frame() -> None:
     info = FileInfo("name" * 60, 10**12, "application/octet-stream", 1_600_000_000_000)
     doc = chunk_doc("attr" * 20, 999, 10**6, 10**6, info, b"\xff" * 780_000)
-    assert len(sign_jwt(doc, b"key")) + 1000 < MAX_FRAME_BYTES
+    assert len(SigningKey("key").jwt(doc)) + 1000 < MAX_FRAME_BYTES
 
 
 @pytest.mark.parametrize("password", ["Short1a", "lowercase1", "UPPERCASE1", "NoDigitsHere", ""])

@@ -11,7 +11,7 @@ import pytest
 from rxsdk.protocols.limp.auth import auth_docs, auth_hash, reauth_query
 from rxsdk.protocols.limp.machine import LimpMachine
 from rxsdk.protocols.limp.request import Request
-from rxsdk.protocols.limp.signing import sign_jwt
+from rxsdk.protocols.limp.signing import SigningKey
 from rxsdk.protocols.limp.uploads import FileInfo, chunk_content, chunk_count, chunk_doc
 from rxsdk.secret import Secret
 
@@ -37,7 +37,7 @@ def test_reauth_hash(vector: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("vector", VECTORS["calls"], ids=lambda vector: vector["payload"]["call_id"])
 def test_a_signed_call(vector: dict[str, Any]) -> None:
-    assert sign_jwt(vector["payload_json"].encode(), vector["key"].encode()).decode() == vector["jwt"]
+    assert SigningKey(vector["key"]).jwt(vector["payload_json"].encode()).decode() == vector["jwt"]
 
 
 @pytest.mark.parametrize("vector", VECTORS["calls"], ids=lambda vector: vector["payload"]["call_id"])
@@ -61,7 +61,7 @@ def test_a_whole_frame_of_the_machine(vector: dict[str, Any]) -> None:
     (frame,) = machine.frames_to_send(0.0, payload["iat"] + 0.9)
     sent = json.loads(frame)
     assert sent["call_id"] == payload["call_id"]
-    expected = sign_jwt(vector["payload_json"].encode(), payload["token"].encode()).decode()
+    expected = SigningKey(payload["token"]).jwt(vector["payload_json"].encode()).decode()
     assert sent["token"] == expected
     if vector["key"] == payload["token"]:
         assert sent["token"] == vector["jwt"]

@@ -24,6 +24,17 @@ MAX_DEPTH = 200
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _decode = msgspec.json.Decoder().decode
+
+
+class _Message(msgspec.Struct, forbid_unknown_fields=True):
+    """What all but the oldest servers' messages are, and nothing beside."""
+
+    status: int
+    msg: str
+    args: dict[str, Any]
+
+
+_decode_message = msgspec.json.Decoder(_Message).decode
 _PLAIN = frozenset({str, int, bool, type(None)})
 
 
@@ -73,6 +84,8 @@ def _check(value: Any, depth: int) -> None:
         _check_dict(value, depth)
     elif kind is list or kind is tuple:
         for index, item in enumerate(value):
+            if type(item) in _PLAIN:
+                continue
             try:
                 _check(item, depth + 1)
             except _Unfaithful as found:
@@ -85,7 +98,7 @@ def _check(value: Any, depth: int) -> None:
 
 def _check_dict(value: dict[Any, Any], depth: int) -> None:
     for key, item in value.items():
-        if not isinstance(key, str):
+        if type(key) is not str and not isinstance(key, str):
             raise _Unfaithful(f"has the key {key!r}, which is no string")
         if type(item) in _PLAIN:
             continue
@@ -140,6 +153,22 @@ def decode_frame(frame: bytes) -> Res[Any]:
         RemoteProtocolError: it is not JSON, or not ``{"status": int, "msg": str, "args": {…}}``.
     """
     try:
+        message = _decode_message(frame)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _decode_unusual(frame)
+    args = Args(message.args)
+    if "session" in args:
+        _take_session_in(args)
+    return Res(message.status, message.msg, args)
+
+
+def _take_session_in(args: Args) -> None:
+    if type(args["session"]) is dict:
+        args["session"] = Session(args["session"])
+
+
+def _decode_unusual(frame: bytes) -> Res[Any]:
+    try:
         value = _decode(frame)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         value = _decode_tolerantly(frame)
@@ -151,8 +180,8 @@ def decode_frame(frame: bytes) -> Res[Any]:
     if type(status) is not int or type(msg) is not str or (args is not None and type(args) is not dict):
         raise RemoteProtocolError(f"a frame of {len(frame)} bytes has no valid status, msg and args")
     args = Args(args) if args else Args()
-    if "session" in args and type(args["session"]) is dict:
-        args["session"] = Session(args["session"])
+    if "session" in args:
+        _take_session_in(args)
     return Res(status, msg, args, value) if value else Res(status, msg, args)
 
 

@@ -1,6 +1,7 @@
 """What the LIMP machine reports: frozen, past tense, in the order things happened.
 
-Floor 0. Read by `rxsdk.limp`, which turns them into notifications.
+Floor 0. Read by `rxsdk.limp`, which turns them into notifications. Nothing that an event holds ever holds the event, so
+the garbage collector need not know of them.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 
-class CallReplied(msgspec.Struct, frozen=True):
+class CallReplied(msgspec.Struct, frozen=True, gc=False):
     """A 200 for ``request``. ``final`` is false while it is a watch that goes on."""
 
     request: Request
@@ -40,7 +41,7 @@ class CallReplied(msgspec.Struct, frozen=True):
     final: bool
 
 
-class CallFailed(msgspec.Struct, frozen=True):
+class CallFailed(msgspec.Struct, frozen=True, gc=False):
     """``request`` ended with ``error``; ``res`` is the reply that said so, if one did."""
 
     request: Request
@@ -48,67 +49,67 @@ class CallFailed(msgspec.Struct, frozen=True):
     res: Res[Any] | None = None
 
 
-class WatchEnded(msgspec.Struct, frozen=True):
+class WatchEnded(msgspec.Struct, frozen=True, gc=False):
     """The watch ``request`` was deleted, by whoever."""
 
     request: Request
 
 
-class MessageReceived(msgspec.Struct, frozen=True):
+class MessageReceived(msgspec.Struct, frozen=True, gc=False):
     """A message that belongs to no call of the application."""
 
     res: Res[Any]
 
 
-class FrameRejected(msgspec.Struct, frozen=True):
+class FrameRejected(msgspec.Struct, frozen=True, gc=False):
     """A frame that is no message; it was dropped."""
 
     error: RemoteProtocolError
 
 
-class PhaseChanged(msgspec.Struct, frozen=True):
+class PhaseChanged(msgspec.Struct, frozen=True, gc=False):
     """The connection moved on; ``phase`` is where it is now."""
 
     phase: Phase
 
 
-class SessionChanged(msgspec.Struct, frozen=True):
+class SessionChanged(msgspec.Struct, frozen=True, gc=False):
     """``session`` is in force from now on; None is signed out."""
 
     session: Session | None
 
 
-class ServerRefused(msgspec.Struct, frozen=True):
+class ServerRefused(msgspec.Struct, frozen=True, gc=False):
     """The server would not let us in: the answer to ``conn/verify``, or its first message, is ``res``."""
 
     res: Res[Any]
 
 
-class ReauthRefused(msgspec.Struct, frozen=True):
+class ReauthRefused(msgspec.Struct, frozen=True, gc=False):
     """The session of before was refused; the machine waits for fresh credentials, or word that there are none."""
 
     res: Res[Any]
 
 
-class RequestRepeated(msgspec.Struct, frozen=True):
+class RequestRepeated(msgspec.Struct, frozen=True, gc=False):
     """``request`` will be written again: the connection was lost under it, or the server refused it unprocessed."""
 
     request: Request
 
 
-class HeartbeatAnswered(msgspec.Struct, frozen=True):
+class HeartbeatAnswered(msgspec.Struct, frozen=True, gc=False):
     """The server is there."""
 
     round_trip_s: float
 
 
-class ConnectionGivenUp(msgspec.Struct, frozen=True):
+class ConnectionGivenUp(msgspec.Struct, frozen=True, gc=False):
     """The connection is open and of no use (no heartbeat answered, never let in): drop it."""
 
     error: TransportError
 
 
-class RequestWritten(msgspec.Struct, frozen=True):
+class RequestWritten(msgspec.Struct, frozen=True, gc=False):
     """``request`` is on the wire; reported only when the machine was made with ``trace``."""
 
     request: Request

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -64,7 +65,7 @@ from rxsdk.protocols.limp.phases import Move, Phase, next_phase
 from rxsdk.protocols.limp.quota import Pace, QuotaPolicy, TokenBucket
 from rxsdk.protocols.limp.request import Progress, Request, is_text
 from rxsdk.protocols.limp.res import ANON_SID, Res, Session
-from rxsdk.protocols.limp.signing import LIFETIME_S, sign_jwt
+from rxsdk.protocols.limp.signing import LIFETIME_S, SigningKey
 from rxsdk.secret import Secret
 
 __all__ = ["LimpMachine"]
@@ -131,6 +132,7 @@ class LimpMachine:
         self._urgent: OrderedDict[Request, None] = OrderedDict()
         self._queue: OrderedDict[Request, None] = OrderedDict()
         self._await_auth: OrderedDict[Request, None] = OrderedDict()
+        self._just_submitted: list[Request] = []  # those still waiting when the time is looked at get a deadline
         self._in_flight: dict[str, Request] = {}  # WRITTEN and WATCHING, by call_id, in the order of writing
         self._to_renew: list[Request] = []  # watches that lost their connection
 
@@ -149,7 +151,7 @@ class LimpMachine:
         self._heartbeat_at: float | None = None  # when the next is due, or when the one on its way is late
         self._last_unmatched: tuple[float, Res[Any]] | None = None
         self._last_loss: Exception | None = None
-        self._key, self._head = self._signing(ANON_SID, anon_token.reveal())
+        self._key, self._head = _signing(ANON_SID, anon_token.reveal())
 
     # -- what the service asks ---------------------------------------------------------------------------------
 
@@ -164,7 +166,7 @@ class LimpMachine:
             return
         if request.queue_timeout_s is not None:
             request.write_by = now + request.queue_timeout_s
-            self._deadlines.set(request, request.write_by)
+            self._just_submitted.append(request)
             if request.timeout_s is not None:
                 request.expires = request.write_by + request.timeout_s
         queue = self._await_auth if request.await_auth and self.session is None else self._queue
@@ -289,20 +291,21 @@ class LimpMachine:
     def frames_to_send(self, now: float, wall: float) -> list[bytes]:
         """See `Machine.frames_to_send`: what the phase and a pending session change let through, signed now."""
         frames: list[bytes] = []
+        times = b""
         while self._session_request is None and (request := self._next_to_write(now)) is not None:
-            frames.append(self._write(request, now, wall))
+            times = times or b'","iat":%d,"exp":%d}' % (int(wall), int(wall) + LIFETIME_S)
+            frames.append(self._write(request, now, times))
         return frames
 
     def _next_to_write(self, now: float) -> Request | None:
         if self.phase is Phase.READY:
             if not self._pace.is_open(now):
                 return self._next_in_spite_of_quota()
-            for queue in (self._urgent, self._queue):
-                while queue:
-                    request, _ = queue.popitem(last=False)
-                    if not request.await_auth or self.session is not None:
-                        return request
-                    self._await_auth[request] = None
+            while queue := self._urgent or self._queue:
+                request, _ = queue.popitem(last=False)
+                if not request.await_auth or self.session is not None:
+                    return request
+                self._await_auth[request] = None
             return None
         for own in (self._verify, self._reauth, self._goodbye):
             if own is not None and own in self._urgent:
@@ -318,30 +321,21 @@ class LimpMachine:
         self._writable_at = self._pace.opens_at if self._urgent or self._queue else None
         return None
 
-    def _write(self, request: Request, now: float, wall: float) -> bytes:
-        call_id = request.call_id
-        if not call_id:
-            call_id = request.call_id = self._new_id()
+    def _write(self, request: Request, now: float, times: bytes) -> bytes:
+        if not request.call_id:
+            request.call_id = self._new_id()
+        call_id = request.call_id.encode()
         key, head = self._key, self._head
         if request.token is not None or request.sid is not None:
             session = self.session or {"_id": ANON_SID, "token": self._anon_token.reveal()}
             token = session["token"] if request.token is None else request.token.reveal()
-            key, head = self._signing(request.sid or session["_id"], token)
-        iat = int(wall)
-        payload = b'%b%b,"doc":%b,"awaitAuth":%b,"endpoint":%b,"call_id":"%b","iat":%d,"exp":%d}' % (
-            head,
-            request.query,
-            request.doc,
-            b"true" if request.await_auth else b"false",
-            _to_json(request.endpoint),
-            call_id.encode(),
-            iat,
-            iat + LIFETIME_S,
-        )
+            key, head = _signing(request.sid or session["_id"], token)
+        middle = _middle(request.endpoint, request.await_auth)
+        payload = b"".join((head, request.query, b',"doc":', request.doc, middle, call_id, times))
         self._note_written(request, key, now)
-        return b'{"token":"%b","call_id":"%b"}' % (sign_jwt(payload, key), call_id.encode())
+        return b"".join((b'{"token":"', key.jwt(payload), b'","call_id":"', call_id, b'"}'))
 
-    def _note_written(self, request: Request, key: bytes, now: float) -> None:
+    def _note_written(self, request: Request, key: SigningKey, now: float) -> None:
         request.key = key
         request.progress = Progress.WRITTEN
         self._in_flight[request.call_id] = request
@@ -357,18 +351,11 @@ class LimpMachine:
         if self._trace:
             self._events.append(RequestWritten(request))
 
-    def _signing(self, sid: str, token: str) -> tuple[bytes, bytes]:
-        """The key, and the payload up to the query, for calls of this session."""
-        return token.encode("utf-8", "surrogatepass"), b'{"sid":%b,"token":%b,"query":' % (
-            _to_json(sid),
-            _to_json(token),
-        )
-
     def _use(self, session: Session | None) -> None:
         if session is None:
-            self._key, self._head = self._signing(ANON_SID, self._anon_token.reveal())
+            self._key, self._head = _signing(ANON_SID, self._anon_token.reveal())
         else:
-            self._key, self._head = self._signing(session["_id"], session["token"])
+            self._key, self._head = _signing(session["_id"], session["token"])
 
     # -- the contract: frames in -------------------------------------------------------------------------------
 
@@ -435,8 +422,12 @@ class LimpMachine:
         self._move(move)
 
     def _received_reply(self, request: Request, res: Res[Any], now: float) -> None:
-        self._take_session(res)
+        if "session" in res.args:
+            self._take_session(res)
         watch = res.args.get("watch")
+        if request.progress is Progress.WATCHING:
+            self._events.append(CallReplied(request, res, False))
+            return
         if request.opened or (type(watch) is str and request.may_watch and request.listener is not None):
             self._received_watch(request, res)
             return
@@ -559,6 +550,7 @@ class LimpMachine:
 
     def next_deadline(self) -> float | None:
         """See `Machine.next_deadline`."""
+        self._note_waiting()
         first = self._deadlines.first()
         for at in (self._ready_by, self._heartbeat_at, self._writable_at):
             if at is not None and (first is None or at < first):
@@ -567,6 +559,7 @@ class LimpMachine:
 
     def handle_deadline(self, now: float) -> None:
         """See `Machine.handle_deadline`: queue times, answer times, the heartbeat, the time to become ready."""
+        self._note_waiting()
         for request in self._deadlines.passed(now):
             self._expire(request)
         if self._writable_at is not None and self._writable_at <= now:
@@ -577,6 +570,14 @@ class LimpMachine:
             self._events.append(ConnectionGivenUp(ConnectionLost(reason)))
         if self._heartbeat_at is not None and self._heartbeat_at <= now:
             self._heartbeat_due(now)
+
+    def _note_waiting(self) -> None:
+        """Most calls are written as soon as they are submitted; one that is not may wait so long and no longer."""
+        for request in self._just_submitted:
+            waits = request.progress is Progress.WAITING and request.written_at is None and not request.opened
+            if waits and request.deadline is None and request.write_by is not None:
+                self._deadlines.set(request, request.write_by)
+        self._just_submitted.clear()
 
     def _expire(self, request: Request) -> None:
         if request.progress is Progress.WAITING:
@@ -685,6 +686,17 @@ class LimpMachine:
                 self._end(request, _with_cause(CallOutcomeUnknown(request.endpoint, reason), cause))
             else:
                 self._end(request, _with_cause(CallNotSent(request.endpoint, reason), cause))
+
+
+def _signing(sid: str, token: str) -> tuple[SigningKey, bytes]:
+    """The key, and the payload up to the query, for calls of this session."""
+    return SigningKey(token), b'{"sid":%b,"token":%b,"query":' % (_to_json(sid), _to_json(token))
+
+
+@lru_cache(maxsize=1024)
+def _middle(endpoint: str, await_auth: bool) -> bytes:
+    """The payload between the doc and the call's id."""
+    return b',"awaitAuth":%b,"endpoint":%b,"call_id":"' % (b"true" if await_auth else b"false", _to_json(endpoint))
 
 
 def _shown(res: Res[Any]) -> str:

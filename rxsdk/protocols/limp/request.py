@@ -10,17 +10,39 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from rxsdk.errors import InvalidCall
 from rxsdk.protocols.limp.auth import SESSION_ENDPOINTS
 from rxsdk.protocols.limp.codec import encode_part
-from rxsdk.protocols.limp.signing import MAX_FRAME_BYTES, frame_size
+from rxsdk.protocols.limp.signing import MAX_FRAME_BYTES, SigningKey, frame_size
 from rxsdk.secret import Secret
 
 __all__ = ["Progress", "Request", "is_text", "make_request"]
 
 _ENDPOINT = re.compile(r"[^\s/]+/[^\s/]+")
+
+
+class _Endpoint(NamedTuple):
+    """What an endpoint's name says, looked at once."""
+
+    is_valid: bool
+    changes_session: bool
+    may_watch: bool
+    is_repeatable: bool
+
+
+@lru_cache(maxsize=1024)
+def _known(endpoint: str) -> _Endpoint:
+    lower = endpoint.lower()
+    changes_session = lower in SESSION_ENDPOINTS
+    return _Endpoint(
+        _ENDPOINT.fullmatch(endpoint) is not None and is_text(endpoint),
+        changes_session,
+        not changes_session and lower != "watch/delete",
+        lower == "heart/beat" or lower.endswith("/read"),
+    )
 
 
 class Progress(Enum):
@@ -70,11 +92,10 @@ class Request:
         self.idempotent = idempotent
         self.retry_doc = retry_doc
         self.listener: Any = None
-        self.changes_session = endpoint.lower() in SESSION_ENDPOINTS
-        self.may_watch = not self.changes_session and endpoint.lower() != "watch/delete"
+        _, self.changes_session, self.may_watch, _ = _known(endpoint)
         self.progress = Progress.WAITING
         self.call_id = ""
-        self.key = b""  # what it was last signed with
+        self.key: SigningKey | None = None  # what it was last signed with
         self.deadline: float | None = None  # of its present stage
         self.write_by: float | None = None  # the end of its queue time
         self.expires: float | None = None  # of its whole life, repeats included
@@ -105,21 +126,26 @@ def make_request(
     Raises:
         InvalidCall: an argument cannot make a call; the error names it.
     """
-    if not isinstance(endpoint, str) or not _ENDPOINT.fullmatch(endpoint) or not is_text(endpoint):
+    if not isinstance(endpoint, str) or not _known(endpoint).is_valid:
         raise InvalidCall(ascii(endpoint)[:80], "endpoint", 'must be "module/method"')
     if not isinstance(await_auth, bool):
         raise InvalidCall(endpoint, "await_auth", "must be True or False")
-    if query is not None and (
-        isinstance(query, (str, bytes, bytearray, memoryview)) or not isinstance(query, Sequence)
+    if (
+        query is not None
+        and type(query) is not list
+        and (isinstance(query, (str, bytes, bytearray, memoryview)) or not isinstance(query, Sequence))
     ):
         raise InvalidCall(endpoint, "query", f'must be a list, such as [{{"_id": …}}], not {type(query).__name__}')
     if doc is not None and not isinstance(doc, Mapping):
         raise InvalidCall(endpoint, "doc", f"must be a dict, not {type(doc).__name__}")
-    for name, value in (("sid", sid), ("token", token)):
-        if value is not None and not is_text(value):
-            raise InvalidCall(endpoint, name, "must be a non-empty string")
-    for name, seconds in (("timeout_s", timeout_s), ("queue_timeout_s", queue_timeout_s)):
-        _check_seconds(endpoint, name, seconds)
+    if sid is not None and not is_text(sid):
+        raise InvalidCall(endpoint, "sid", "must be a non-empty string")
+    if token is not None and not is_text(token):
+        raise InvalidCall(endpoint, "token", "must be a non-empty string")
+    if timeout_s is not None:
+        _check_seconds(endpoint, "timeout_s", timeout_s)
+    if queue_timeout_s is not None:
+        _check_seconds(endpoint, "queue_timeout_s", queue_timeout_s)
     query_json = encode_part(endpoint, "query", list(query)) if query is not None and len(query) else b"[]"
     doc_json = encode_part(endpoint, "doc", dict(doc)) if doc else b"{}"
     size = len(query_json) + len(doc_json)
@@ -135,13 +161,8 @@ def make_request(
         token=token,
         timeout_s=timeout_s,
         queue_timeout_s=queue_timeout_s,
-        idempotent=_repeatable(endpoint) if idempotent is None else idempotent,
+        idempotent=_known(endpoint).is_repeatable if idempotent is None else idempotent,
     )
-
-
-def _repeatable(endpoint: str) -> bool:
-    endpoint = endpoint.lower()
-    return endpoint == "heart/beat" or endpoint.endswith("/read")
 
 
 def is_text(value: object) -> bool:
@@ -156,8 +177,6 @@ def is_text(value: object) -> bool:
 
 
 def _check_seconds(endpoint: str, name: str, value: Any) -> None:
-    if value is None:
-        return
     # Compared so, NaN and what is too large for a float fail too.
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not 0 < value <= sys.float_info.max:

@@ -2,16 +2,17 @@
 
 Floor 0. The JWT equals what ``jwt.encode`` makes (a test holds that). PyJWT's own ``encode`` is five times slower and
 warns about or refuses keys that LIMP allows (short ones, such as every anonymous token in the field), so only its
-HMAC is used. The bytes that are signed are the bytes that are sent.
+algorithm's hash is used, in an HMAC whose key is hashed once. The bytes that are signed are the bytes that are sent.
 """
 
 from __future__ import annotations
 
+import hmac
 from binascii import b2a_base64
 
 from jwt.algorithms import HMACAlgorithm
 
-__all__ = ["MAX_FRAME_BYTES", "base64url", "frame_size", "sign_jwt"]
+__all__ = ["MAX_FRAME_BYTES", "SigningKey", "base64url", "frame_size"]
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 """The server closes the connection (1009) on a longer frame."""
@@ -31,10 +32,25 @@ def base64url(data: bytes) -> bytes:
 _HEADER = base64url(b'{"alg":"HS256","typ":"JWT"}') + b"."
 
 
-def sign_jwt(payload: bytes, key: bytes) -> bytes:
-    """The JWT of ``payload`` (compact JSON, taken as it is), signed with ``key``."""
-    signed = _HEADER + base64url(payload)
-    return signed + b"." + base64url(_hs256.sign(signed, key))
+class SigningKey:
+    """A token as what calls are signed with. Two are equal when their tokens are; none can be read out of it again."""
+
+    __slots__ = ("_keyed",)
+
+    def __init__(self, token: str) -> None:
+        self._keyed = hmac.new(token.encode("utf-8", "surrogatepass"), digestmod=_hs256.hash_alg)
+
+    def jwt(self, payload: bytes) -> bytes:
+        """The JWT of ``payload`` (compact JSON, taken as it is)."""
+        signed = _HEADER + base64url(payload)
+        mac = self._keyed.copy()
+        mac.update(signed)
+        return signed + b"." + base64url(mac.digest())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SigningKey) and self._keyed.digest() == other._keyed.digest()
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 _ENVELOPE = 1024
