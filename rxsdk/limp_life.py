@@ -100,7 +100,7 @@ class LimpLife:
             _show_wire()
         self._config = config
         self._is_shown = config.debug
-        self._telemetry = telemetry_for(config.telemetry, config.api)
+        self._telemetry = telemetry_for(config.telemetry, "limp", config.api)
         self._cache = self._default_cache if config.cache is None else config.cache
         self._cache_waits = self._cache is not self._default_cache
         self._machine = _machine(config)

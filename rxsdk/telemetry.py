@@ -1,6 +1,6 @@
 """Telemetry: spans and counters through the OpenTelemetry API, when the config asks for them.
 
-A leaf of floor 3, used by `rxsdk.limp`. The API package is the extra ``rxsdk[telemetry]``; without an SDK configured by
+A leaf of floor 3, used by the services. The API package is the extra ``rxsdk[telemetry]``; without an SDK configured by
 the application it does nothing. Names and counts are told, never queries, docs or tokens.
 
     span       a call, from its making to its first reply, named by its endpoint
@@ -72,14 +72,14 @@ class OpenTelemetry:
         ConfigurationError: the API package is not installed.
     """
 
-    def __init__(self, api: str) -> None:
+    def __init__(self, system: str, api: str) -> None:
         try:
             from opentelemetry import metrics, trace  # noqa: PLC0415 - an extra
         except ImportError:
             raise ConfigurationError("telemetry", "needs: pip install 'rxsdk[telemetry]'") from None
         self._trace = trace
         self._tracer = trace.get_tracer("rxsdk")
-        self._server = {"rpc.system": "limp", "server.address": urlsplit(api).hostname or ""}
+        self._server = {"rpc.system": system, "server.address": urlsplit(api).hostname or ""}
         meter = metrics.get_meter("rxsdk")
         self._reconnects = meter.create_counter("rxsdk.reconnects", description="connections lost or not made")
         self._retries = meter.create_counter("rxsdk.retries", description="calls sent again")
@@ -118,6 +118,6 @@ class OpenTelemetry:
         self._round_trips.record(seconds, self._server)
 
 
-def telemetry_for(wanted: bool, api: str) -> Telemetry:
-    """What a service with this config tells."""
-    return OpenTelemetry(api) if wanted else Silence()
+def telemetry_for(wanted: bool, system: str, api: str) -> Telemetry:
+    """What a service with this config tells; ``system`` names what it speaks."""
+    return OpenTelemetry(system, api) if wanted else Silence()

@@ -91,9 +91,10 @@ class Life:
         self._ending: asyncio.Task[None] | None = None
 
     def stream(self, **settings: Any) -> Multicast[Any]:
-        """A stream that ends when this life does."""
+        """A stream that ends when this life does; ``settings`` are those of `Multicast`."""
         made: Multicast[Any] = Multicast(self.dispatcher, **settings)
-        self._streams.append(made)
+        with self.dispatcher.lock:
+            self._streams.append(made)
         return made
 
     # -- opening
@@ -104,7 +105,7 @@ class Life:
         machine: Machine,
         connect: Connect,
         *,
-        handlers: Mapping[type[Any], Callable[[Any], None]],
+        handlers: Mapping[type[Any], Callable[[Any], object]],
         end_rest: Callable[[], Sequence[asyncio.Task[Any]]],
         loop: LoopChoice,
         policy: ReconnectPolicy,

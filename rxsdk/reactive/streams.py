@@ -266,11 +266,20 @@ class Multicast(Stream[T]):
     """A hot stream: what is emitted goes to all who are subscribed at that moment.
 
     With ``keep_latest`` a late subscriber is first given the latest value. After its end, everybody is told that end.
-    ``emit``, ``fail`` and ``complete`` are for the owner, on its loop.
+    ``emit``, ``fail`` and ``complete`` are for the owner, on its loop; ``joined`` is called with nothing, on whatever
+    thread it was, after somebody has subscribed.
     """
 
-    def __init__(self, dispatcher: Dispatcher, *, keep_latest: bool = False, initial: Any = _NOTHING) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        keep_latest: bool = False,
+        initial: Any = _NOTHING,
+        joined: Callable[[], None] | None = None,
+    ) -> None:
         super().__init__(dispatcher)
+        self._joined = joined
         self._keep_latest = keep_latest
         self._latest = initial
         self._subscriptions: tuple[Subscription, ...] = ()
@@ -303,6 +312,8 @@ class Multicast(Stream[T]):
                 subscription.joined = self._posted
                 self._subscriptions = (*self._subscriptions, subscription)
         self._dispatcher.run_if_closed()
+        if self._joined is not None:
+            self._joined()
         return subscription
 
     def emit(self, value: T, delivered: Callable[[bool], None] | None = None) -> bool:

@@ -55,6 +55,15 @@ def test_who_emits_is_told_once_everybody_has_been_handed_it() -> None:
     assert order == [1, 1, True]
 
 
+def test_the_owner_is_told_of_each_who_comes() -> None:
+    seen: list[bool] = []
+    with delivery_thread() as dispatcher:
+        stream: Multicast[int] = Multicast(dispatcher, joined=lambda: seen.append(stream.has_observers))
+        stream.subscribe(Notes())
+        stream.subscribe(Notes()).dispose()
+    assert seen == [True, True]
+
+
 def test_who_emits_is_told_when_everybody_left_before() -> None:
     told: list[bool] = []
     dispatcher = Dispatcher()
