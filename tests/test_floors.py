@@ -12,7 +12,15 @@ import rxsdk
 
 PACKAGE = Path(rxsdk.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-LEAVES = ("rxsdk.__main__", "rxsdk.emulator", "rxsdk.testing", "rxsdk.cli", "rxsdk.notebook", "rxsdk.desktop")
+LEAVES = (
+    "rxsdk.__main__",
+    "rxsdk.emulator",
+    "rxsdk.testing",
+    "rxsdk.cli",
+    "rxsdk.notebook",
+    "rxsdk.desktop",
+    "rxsdk.typegen",
+)
 # What a pure wire may use of the standard library and of PyPI: nothing that acts, waits or knows where it is.
 PURE = {
     *("__future__", "abc", "base64", "binascii", "collections", "dataclasses", "enum", "functools", "hashlib", "heapq"),

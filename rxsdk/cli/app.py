@@ -19,11 +19,11 @@ from typing import Annotated
 import typer
 
 import rxsdk
-from rxsdk.cli.commands import call, demo, doctor, emulate, session, version
+from rxsdk.cli.commands import call, demo, doctor, emulate, session, typegen, version
 
 __all__ = ["app"]
 
-GROUPS = (session, call, doctor, emulate, demo, version)
+GROUPS = (session, call, doctor, typegen, emulate, demo, version)
 
 _EPILOG = """\
 [bold]Start with[/bold]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_type
 
 if TYPE_CHECKING:
+    from msgspec import UnsetType
     from reactivex import Observable
     from reactivex import operators as ops
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         Stream,
     )
     from rxsdk.protocols.limp.query import Where
+    from tests.typing import typed_dicts, typed_structs
 
     @dataclass
     class Staff:
@@ -79,6 +81,21 @@ if TYPE_CHECKING:
         as_raw: Query = where
         api.call("album/update", query=as_raw, doc={"rank": Add(1), "tags": Append("x")})
         where & [{"a": 1}]  # type: ignore[operator] # pyright: ignore[reportOperatorIssue, reportUnusedExpression]
+
+    async def generated(api: ApiService, photo: Path) -> None:
+        """What ``rxsdk typegen`` writes."""
+        res = await typed_structs.staff_read(api, Q.name == "x", timeout_s=5)
+        assert_type(res, Res[typed_structs.Staff])
+        assert_type(res.docs[0].photo.size, int)
+        created = typed_structs.album_create(api, {"name": {"ar_AE": "x"}, "cover": photo})
+        assert_type(created, Call[Res[typed_structs.Ref]])
+        typed_structs.album_update(api, Q._id == created.result().docs[0].id, {"rank": Add(1), "tags": ["x"]})
+        typed_structs.album_create(api, {"rank": 1})  # type: ignore[typeddict-item] # pyright: ignore[reportArgumentType]
+        async for change in typed_structs.staff_watch(api):
+            assert_type(change.docs[0].name, dict[str, str] | UnsetType)
+        albums = (await typed_dicts.album_read(api)).docs
+        assert_type(albums, list[typed_dicts.Album])
+        assert_type(albums[0]["rank"], int | None)
 
     def state(api: ApiService) -> None:
         """State and streams."""
