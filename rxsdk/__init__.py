@@ -40,6 +40,7 @@ from rxsdk.protocols.limp.query import Q
 from rxsdk.protocols.limp.quota import QuotaPolicy
 from rxsdk.protocols.limp.res import Args, Doc, Query, Res, Session
 from rxsdk.reactive.call import Call
+from rxsdk.reactive.progress import UploadProgress
 from rxsdk.reactive.streams import Stream
 from rxsdk.secret import Secret
 
@@ -104,6 +105,7 @@ __all__ = [
     "Stream",
     "TransportError",
     "UploadError",
+    "UploadProgress",
     "VerifyRefused",
     "WrongThreadError",
     "on_unhandled",

@@ -42,6 +42,8 @@ class SDKConfig(RoadConfig):
         file_chunk_size: Bytes of a file in one frame; 1 to 780 000.
         auth_hash_level: How the server wants passwords hashed; see `rxsdk.protocols.limp.auth`.
         quota: What to do about the server's quota of messages a minute.
+        upload_lanes: How many connections may carry files beside the main one; 1 to 4. Opened when needed.
+        upload_window: How many chunks may be on their way on one of them; 1 to 16.
         fresh_credentials: Asked when the session is refused after a reconnect: returns ``(auth_var, auth_val,
             password)`` to sign in with, or None to be signed out. A function (called on a thread of its own) or a
             coroutine function.
@@ -62,6 +64,8 @@ class SDKConfig(RoadConfig):
     auth_hash_level: AuthHashLevel = "5.6"
 
     quota: QuotaPolicy = field(default_factory=QuotaPolicy)
+    upload_lanes: int = 1
+    upload_window: int = 2
     fresh_credentials: FreshCredentials | None = None
 
     extra_headers: Mapping[str, str] | None = None
@@ -78,6 +82,8 @@ class SDKConfig(RoadConfig):
             check_text("app_id", self.app_id)
         check_text("cache_key", self.cache_key)
         check_int("file_chunk_size", self.file_chunk_size, 1, MAX_FILE_CHUNK_SIZE)
+        check_int("upload_lanes", self.upload_lanes, 1, 4)
+        check_int("upload_window", self.upload_window, 1, 16)
         check_choice("auth_hash_level", self.auth_hash_level, get_args(AuthHashLevel))
         if not isinstance(self.quota, QuotaPolicy):
             raise ConfigurationError("quota", "must be a rxsdk.QuotaPolicy")

@@ -87,6 +87,12 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
         api = self._config.api.partition("?")[0] if self._config else None
         return f"<ApiService {api} {self.state.name}{' authed' if self.authed else ''}>"
 
+    def suspend(self) -> None:
+        """See `Service.suspend`; files that are going up start over when it is resumed."""
+        super().suspend()
+        if self._life.is_open:
+            self._life.on_loop(LimpLife.end_lanes, self._inside)
+
     @property
     def authed(self) -> bool:
         """Whether somebody is signed in."""
@@ -184,7 +190,11 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
             idempotent=idempotent,
         )
         decode = None if doc_type is None else _decoder(endpoint, doc_type)
-        return self._inside.send(request, uploads, tuple(doc) if doc else (), decode)
+        if uploads:
+            if endpoint.lower().endswith("/watch"):
+                raise InvalidCall(endpoint, "doc", "holds files, but a watch takes no files")
+            return self._inside.send_with_files(request, uploads, frozenset(doc or ()), decode)
+        return self._inside.send(request, decode)
 
     def auth(
         self, auth_var: str, auth_val: str, password: str | Secret, groups: Sequence[str] | None = None

@@ -15,6 +15,7 @@ import inspect
 import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -24,15 +25,14 @@ from rxsdk.core.clock import Clock
 from rxsdk.core.state import ConnectionState, StateName
 from rxsdk.core.transport import Connect
 from rxsdk.errors import (
-    CallCancelled,
-    CallError,
     CallNotSent,
     ConfigurationError,
     RxSdkError,
     VerifyRefused,
 )
+from rxsdk.files.lanes import Lanes, LaneSettings
 from rxsdk.files.sources import Upload
-from rxsdk.files.uploader import Uploader, as_call_error
+from rxsdk.files.uploader import Job, Uploader
 from rxsdk.protocols.contract import Machine
 from rxsdk.protocols.limp.auth import auth_docs
 from rxsdk.protocols.limp.codec import encode_part
@@ -45,6 +45,7 @@ from rxsdk.protocols.limp.events import (
     MessageReceived,
     PhaseChanged,
     ReauthRefused,
+    RequestAdmitted,
     RequestRepeated,
     RequestWritten,
     ServerRefused,
@@ -56,7 +57,7 @@ from rxsdk.protocols.limp.phases import Phase
 from rxsdk.protocols.limp.request import Request
 from rxsdk.protocols.limp.res import Doc, Res, Session
 from rxsdk.protocols.limp.trace import shown_request, shown_res
-from rxsdk.reactive.call import Call
+from rxsdk.reactive.call import Call, UploadCall
 from rxsdk.reactive.delivery import report_unhandled
 from rxsdk.reactive.life import Life
 from rxsdk.reactive.streams import Multicast
@@ -90,7 +91,6 @@ class LimpLife:
         self.authed: Multicast[Session | None] = self.life.stream(keep_latest=True, initial=None)
         self.round_trips: Multicast[float] = self.life.stream()
         self.session: Session | None = None
-        self._upload_tasks: dict[Request, asyncio.Task[None]] = {}
         self._cache_work: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
 
@@ -104,9 +104,7 @@ class LimpLife:
         self._cache = self._default_cache if config.cache is None else config.cache
         self._cache_waits = self._cache is not self._default_cache
         self._machine = _machine(config)
-        self._uploader = Uploader(
-            lambda request: self._submit((request, (), ())), self._withdraw, config.file_chunk_size
-        )
+        self._uploader = self._made_uploader(config, connect)
         self.life.open(
             owner,
             self._machine,
@@ -121,10 +119,11 @@ class LimpLife:
                 ConnectionGivenUp: lambda event: self.life.connection.drop(event.error),
                 ServerRefused: self._on_refused,
                 ReauthRefused: self._on_reauth_refused,
+                RequestAdmitted: lambda event: event.request.listener.admit(),
                 RequestRepeated: lambda event: self._telemetry.retried(),
                 FrameRejected: self._on_frame_rejected,
                 HeartbeatAnswered: self._on_heartbeat_answered,
-                RequestWritten: lambda event: _wire_log.debug("→ %s", shown_request(event.request)),
+                RequestWritten: lambda event: _show_written(event.request),
             },
             end_rest=self._end_rest,
             loop=config.loop,
@@ -132,46 +131,74 @@ class LimpLife:
             clock=clock,
         )
 
+    def _made_uploader(self, config: SDKConfig, connect: Connect) -> Uploader:
+        settings = LaneSettings(
+            api=config.api,
+            machine=partial(_machine, config, for_lane=True),
+            connect=connect,
+            policy=config.reconnect,
+            most=config.upload_lanes,
+            window=config.upload_window,
+            show=self._show,
+            show_written=_show_written,
+        )
+        return Uploader(
+            self.life,
+            Lanes(settings, self.life, lambda: self._machine.session),
+            self._submit,
+            self._withdraw,
+            chunk_size=config.file_chunk_size,
+            window=config.upload_window,
+            waits_for_quota=config.quota.retry,
+        )
+
     # -- calls
 
-    def send(
-        self,
-        request: Request,
-        uploads: Sequence[Upload] = (),
-        attrs: tuple[str, ...] = (),
-        decode: Callable[[Any], Any] | None = None,
-    ) -> Call[Any]:
-        """A call that is on its way: ``uploads`` first, then ``request``, which names the attributes ``attrs``."""
-        life = self.life
-        call: Call[Any] = Call(request.endpoint, life.dispatcher, partial(self._cancel, request), decode)
-        if not life.still_open():
-            call.fail(CallNotSent(request.endpoint, life.why_closed))
-        else:
+    def send(self, request: Request, decode: Callable[[Any], Any] | None = None) -> Call[Any]:
+        """A call that is on its way."""
+        call: Call[Any] = Call(request.endpoint, self.life.dispatcher, partial(self._cancel, request), decode)
+        if self._takes(call):
             request.listener = call
-            self._telemetry.call_made(call)
-            life.on_loop(self._submit, (request, uploads, attrs))
+            self.life.on_loop(self._submit, request)
         return call
 
-    def _submit(self, job: tuple[Request, Sequence[Upload], tuple[str, ...]]) -> None:
-        request, uploads, attrs = job
-        if uploads and self._machine.phase is not Phase.CLOSED:
-            task = self.life.lease.loop.create_task(self._uploader.run(request, uploads), name="rxsdk upload")
-            self._upload_tasks[request] = task
-            task.add_done_callback(partial(self._upload_done, request))
-            return
-        refusal = self._uploader.refusal(request.endpoint, attrs) if attrs else None
-        if refusal is not None:
-            self._fail(request, refusal)
-            return
+    def send_with_files(
+        self,
+        request: Request,
+        uploads: Sequence[Upload],
+        attrs: frozenset[str],
+        decode: Callable[[Any], Any] | None = None,
+    ) -> Call[Any]:
+        """A call that is on its way: ``uploads`` first, then ``request``, whose doc names the attributes ``attrs``."""
+        cancel, hold = partial(self._cancel, request), partial(self._hold, request)
+        call: UploadCall[Any] = UploadCall(request.endpoint, self.life.dispatcher, cancel, decode, hold)
+        if self._takes(call):
+            self.life.on_loop(self._upload, Job(call, request, uploads, attrs, self.life.clock))
+        else:
+            call.progress_source.complete()
+        return call
+
+    def _takes(self, call: Call[Any]) -> bool:
+        """Whether the service is open; if not, the call has ended."""
+        if not self.life.still_open():
+            call.fail(CallNotSent(call.endpoint, self.life.why_closed))
+            return False
+        self._telemetry.call_made(call)
+        return True
+
+    def _submit(self, request: Request) -> None:
         self._machine.submit(request, self.life.clock.now())
         self.life.connection.flush()
 
-    def _upload_done(self, request: Request, task: asyncio.Task[None]) -> None:
-        del self._upload_tasks[request]
-        if task.cancelled():  # perhaps before it took its first step
-            self._fail(request, CallCancelled(request.endpoint, written=False))
-        elif isinstance(error := task.exception(), Exception):
-            self._fail(request, as_call_error(request, error))
+    def _upload(self, job: Job) -> None:
+        if self._machine.phase is Phase.CLOSED:
+            job.end(CallNotSent(job.request.endpoint, self.life.why_closed))
+        else:
+            self._uploader.begin(job)
+
+    def _hold(self, request: Request, is_held: bool) -> None:
+        if self.life.is_open:
+            self.life.on_loop(lambda _: self._uploader.hold(request, is_held), None)
 
     def _cancel(self, request: Request, call: Call[Any], asked: bool) -> None:
         if self.life.is_open:
@@ -179,15 +206,16 @@ class LimpLife:
 
     def _cancel_here(self, job: tuple[Request, bool]) -> None:
         request, asked = job
-        task = self._upload_tasks.get(request)
-        if task is not None and request.written_at is None:
-            task.cancel()
-        elif asked or request.opened:
+        if not self._uploader.cancel(request, asked=asked) and (asked or request.opened):
             self._withdraw(request)
 
-    def _withdraw(self, request: Request, error: CallError | None = None) -> None:
-        self._machine.cancel(request, error)
+    def _withdraw(self, request: Request) -> None:
+        self._machine.cancel(request)
         self.life.connection.flush()
+
+    def end_lanes(self) -> None:
+        """No connection is wanted for a while."""
+        self._uploader.suspend()
 
     @staticmethod
     def _fail(request: Request, error: RxSdkError) -> None:
@@ -200,13 +228,10 @@ class LimpLife:
     def _end_rest(self) -> list[asyncio.Task[None]]:
         """The machine has ended every call; what is left are uploads that were not calls yet, and the cache."""
         self.session = None  # it lives on at the server and in the cache; here nobody is signed in any more
-        for request, task in list(self._upload_tasks.items()):
-            self._fail(request, CallNotSent(request.endpoint, self.life.why_closed))
-            task.cancel()
         if self._asking is not None:
             self._asking.cancel()
-        left = [*self._upload_tasks.values(), self._asking, self._cache_work]
-        return [task for task in left if task is not None]
+        uploads = self._uploader.end(self.life.why_closed, awaited=not self.life.is_cut_off)
+        return [task for task in (*uploads, self._asking, self._cache_work) if task is not None]
 
     # -- what happened, on the loop
 
@@ -246,7 +271,6 @@ class LimpLife:
     def _on_phase(self, event: PhaseChanged) -> None:
         if event.phase is Phase.DISCONNECTED:
             self._telemetry.reconnecting()
-            self._uploader.connection_lost()
             if self._asking is not None:
                 self._asking.cancel()  # what it answers is too late; the next connection asks anew
         name = _STATE_OF_PHASE.get(event.phase)
@@ -254,7 +278,11 @@ class LimpLife:
             self.life.set_state(ConnectionState(name))
 
     def _on_session(self, event: SessionChanged) -> None:
-        self.session = event.session
+        before, self.session = self.session, event.session
+        keys = [None if one is None else (one["_id"], one["token"]) for one in (before, self.session)]
+        if keys[0] != keys[1]:
+            same_user = before is None or (self.session is not None and before["_id"] == self.session["_id"])
+            self._uploader.session_changed(same_user=same_user)
         self.authed.emit(event.session)
         self._remember(event.session)
 
@@ -350,7 +378,7 @@ async def _asked(hook: FreshCredentials | None) -> Answer:
     return cast(Answer, await answer if inspect.isawaitable(answer) else answer)
 
 
-def _machine(config: SDKConfig) -> LimpMachine:
+def _machine(config: SDKConfig, *, for_lane: bool = False) -> LimpMachine:
     return LimpMachine(
         anon_token=Secret(config.anon_token),
         app_id=config.app_id,
@@ -360,8 +388,9 @@ def _machine(config: SDKConfig) -> LimpMachine:
         heartbeat_timeout_s=config.heartbeat_timeout_s,
         max_queued_calls=config.max_queued_calls,
         new_id=_call_ids().__next__,
-        quota=config.quota,
-        asks_for_credentials=config.fresh_credentials is not None,
+        # What is refused on a lane is the uploader's matter: what may be repeated depends on what was behind it.
+        quota=replace(config.quota, retry=False) if for_lane else config.quota,
+        asks_for_credentials=for_lane or config.fresh_credentials is not None,
         trace=config.debug,
     )
 
@@ -371,6 +400,10 @@ def _call_ids() -> Iterator[str]:
     while True:
         drawn = secrets.token_urlsafe(12 * 100)
         yield from (drawn[at : at + 16] for at in range(0, len(drawn), 16))
+
+
+def _show_written(request: Request) -> None:
+    _wire_log.debug("→ %s", shown_request(request))
 
 
 def _show_wire() -> None:

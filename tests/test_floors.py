@@ -119,7 +119,7 @@ def test_reactive_knows_no_wire() -> None:
 
 
 def test_files_are_under_the_services() -> None:
-    assert forbidden(below("rxsdk.files"), *SERVICES, "rxsdk.core", "rxsdk.cache") == []
+    assert forbidden(below("rxsdk.files"), *SERVICES, "rxsdk.cache") == []
 
 
 def test_the_configs_are_under_the_services() -> None:

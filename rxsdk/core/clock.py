@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-__all__ = ["Clock", "LoopClock", "Timer"]
+__all__ = ["Clock", "LoopClock", "Timer", "done_within"]
 
 
 class Timer(Protocol):
@@ -48,3 +48,24 @@ class LoopClock:
     def call_at(self, when: float, callback: Callable[..., Any]) -> Timer:
         """See `Clock.call_at`."""
         return self._loop.call_at(when, callback)
+
+
+async def done_within(clock: Clock, timeout_s: float | None, future: asyncio.Future[Any]) -> bool:
+    """Wait for ``future`` (its outcome is left alone) at most so long by ``clock``; whether it is done."""
+    if future.done():
+        return True
+    woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def wake(_: object = None) -> None:
+        if not woken.done():
+            woken.set_result(None)
+
+    timer = None if timeout_s is None else clock.call_at(clock.now() + timeout_s, wake)
+    future.add_done_callback(wake)
+    try:
+        await woken
+    finally:
+        future.remove_done_callback(wake)
+        if timer is not None:
+            timer.cancel()
+    return future.done()

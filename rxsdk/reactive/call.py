@@ -18,9 +18,10 @@ from reactivex import abc
 from rxsdk.core.loop import check_may_block
 from rxsdk.errors import CallCancelled
 from rxsdk.reactive.delivery import Dispatcher, Subscription, callbacks_of
-from rxsdk.reactive.streams import Stream, wake
+from rxsdk.reactive.progress import UploadProgress
+from rxsdk.reactive.streams import Multicast, Stream, wake
 
-__all__ = ["Call"]
+__all__ = ["Call", "UploadCall"]
 
 T = TypeVar("T")
 
@@ -37,6 +38,7 @@ class Call(Stream[T]):
       Neither is a subscription, and cancelling the awaiting task does not cancel the call.
     - ``async for reply in call``: every reply; leaving the loop disposes.
     - ``call.cancel()``: take it back as far as that goes.
+    - ``call.progress``, ``call.pause()``, ``call.resume()``: for a call with files, while they go up.
     """
 
     def __init__(
@@ -129,6 +131,22 @@ class Call(Stream[T]):
     def cancel(self) -> None:
         """Take it back: not sent at all if it still waits, its answer dropped if it was sent, a watch deleted."""
         self._cancel(self, True)
+
+    @property
+    def progress(self) -> Stream[UploadProgress]:
+        """How far its files have come: hot, the latest replayed, at most 20 a second, a first and a last always.
+
+        Completes when the call ends, well or not. Of a call without files it is empty.
+        """
+        nothing: Multicast[UploadProgress] = Multicast(self._dispatcher)
+        nothing.complete()
+        return nothing
+
+    def pause(self) -> None:
+        """Send no further chunk of its files until `resume`; without files there is nothing to pause."""
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
 
     @property
     def error(self) -> Exception | None:
@@ -247,3 +265,36 @@ class Call(Stream[T]):
         error = getattr(self, "_error", None)
         if error is not None and not self._was_seen and not isinstance(error, CallCancelled):
             _log.warning("a failed call that nobody looked at: %s", error)
+
+
+class UploadCall(Call[T]):
+    """A call whose files go up before it.
+
+    Args:
+        hold: told whether the application wants it paused; from any thread.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        dispatcher: Dispatcher,
+        cancel: Callable[[Call[Any], bool], None],
+        decode: Callable[[Any], T] | None,
+        hold: Callable[[bool], None],
+    ) -> None:
+        super().__init__(endpoint, dispatcher, cancel, decode)
+        self._hold = hold
+        self.progress_source: Multicast[UploadProgress] = Multicast(dispatcher, keep_latest=True)
+
+    @property
+    def progress(self) -> Stream[UploadProgress]:
+        """See `Call.progress`."""
+        return self.progress_source
+
+    def pause(self) -> None:
+        """See `Call.pause`."""
+        self._hold(True)
+
+    def resume(self) -> None:
+        """See `Call.resume`."""
+        self._hold(False)

@@ -196,6 +196,11 @@ class Life:
                 self._cut_off(_LOOP_CLOSED)
                 self._run_here()
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether it ends, or has ended, where nothing can be awaited."""
+        return self._is_cut_off
+
     def _empty_inbox(self) -> None:
         self._inbox_is_due = False
         try:

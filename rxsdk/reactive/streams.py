@@ -293,6 +293,11 @@ class Multicast(Stream[T]):
         """Whether anybody listens."""
         return bool(self._subscriptions)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self._is_over
+
     def subscribe(
         self,
         on_next: abc.ObserverBase[T] | abc.OnNext[T] | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("tests.files.wire", "tests.core.fakes")
+pytest.register_assert_rewrite("tests.files.wire")
 
 
 @pytest.fixture(autouse=True)

@@ -1,238 +1,259 @@
-"""`Uploader`: the files in order, one chunk in flight, one call per attribute at a time, and what is refused."""
+"""Calls with files: what arrives, who takes turns, what is told on the way, and how an upload is held or taken back."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from types import SimpleNamespace
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from rxsdk.errors import (
-    CallNotSent,
-    CallRejected,
-    CallTimeout,
-    RemoteProtocolError,
-)
-from rxsdk.files.uploader import as_call_error
-from tests.core.fakes import until
-from tests.files.wire import Job, Wire, file, play, refused
-
-# -- as it should go
+from rxsdk import CallCancelled, CallNotSent, CallRejected, InvalidCall
+from rxsdk.emulator import Emulator
+from tests.conftest import wait_until
+from tests.files.wire import CHUNK, Watcher, archive_emulator, content, file, signed_in, stored, upload
 
 
-def test_chunks_go_one_at_a_time_in_order_and_then_the_call() -> None:
-    async def scene(wire: Wire) -> None:
-        job = Job(wire, {"b": file(), "name": "x", "a": [file(4), file(5)]}, sid="s", token="t", await_auth=True)
-        order = ["b[0]#1/3", "b[0]#2/3", "b[0]#3/3", "a[0]#1/1", "a[1]#1/2", "a[1]#2/2"]
-        for count, step in enumerate(order, 1):
-            await wire.has(count)
-            assert wire.shown[-1] == step
-            chunk, total = step.partition("#")[2].split("/")
-            wire.answer("Last chunk accepted" if chunk == total else "Chunk accepted")
-        await wire.has(7)
-        assert wire.shown[-1] == "staff/create"
-        assert wire.submitted[-1] is job.call
-        assert not job.call.idempotent  # repeated on another connection, it would find no files
-        wire.answer("Created 1")
-        await job.task
-        assert [res.msg for res in job.caller.replies] == ["Created 1"]
-        assert job.caller.errors == []
-        assert not refused(wire, "a", "b")
-        first = wire.submitted[0]
-        assert (first.sid, first.token, first.await_auth, first.timeout_s) == ("s", "t", True, 5.0)
-        assert json.loads(first.doc)["file"] == {
-            "name": "a.bin",
-            "size": 10,
-            "type": "application/octet-stream",
-            "lastModified": 7,
-            "content": "0,1,2,3",
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with archive_emulator() as running:
+        yield running
+
+
+def endpoints(emulator: Emulator) -> list[tuple[int, str]]:
+    return [(got.connection, got.payload["endpoint"]) for got in emulator.received]
+
+
+# -- what arrives
+
+
+@pytest.mark.parametrize("size", [1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK, 7 * CHUNK + 5])
+def test_every_byte_arrives(emulator: Emulator, size: int) -> None:
+    with signed_in(emulator) as api:
+        upload(api, file=file(size)).result()
+        assert stored(emulator) == {"a": {"file": content(size)}}
+
+
+def test_several_files_in_several_attributes_keep_their_order(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+        files = [file(2500, number) for number in range(3)]
+        upload(api, many=files, file=file(1, 9), file0=file(1000, 5)).result()
+        assert stored(emulator)["a"] == {
+            "many": [content(2500, number) for number in range(3)],
+            "file": content(1, 9),
+            "file0": content(1000, 5),
         }
 
-    play(scene)
+
+def test_files_go_by_a_connection_of_their_own_that_is_kept_for_the_next(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+        for _ in range(2):
+            upload(api, file=file(1)).result()
+        api.call("archive/read").result()
+        assert endpoints(emulator) == [
+            *[(1, "conn/verify"), (1, "session/auth"), (2, "conn/verify"), (2, "session/reauth")],
+            *[(2, "file/upload"), (2, "archive/create")] * 2,
+            (1, "archive/read"),
+        ]
 
 
-@pytest.mark.parametrize("word", ["Last chunk accepted", "Last Chunk accepted", "LAST CHUNK ACCEPTED"])
-def test_the_words_of_acceptance_count_without_case(word: str) -> None:
-    async def scene(wire: Wire) -> None:
-        job = Job(wire, {"a": file(4)})
-        await wire.has(1)
-        wire.answer(word)
-        await wire.has(2)
-        wire.answer("ok")
-        await job.task
-
-    play(scene)
+def test_a_call_without_files_opens_no_lane_and_has_no_progress(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+        call = upload(api)
+        call.pause()
+        call.resume()
+        assert Watcher(call).all() == []
+        call.result()
+        assert emulator.connections == 1
 
 
-def test_a_watch_or_a_stream_of_replies_goes_through_to_the_caller() -> None:
-    async def scene(wire: Wire) -> None:
-        job = Job(wire, {"a": file(4)})
-        await wire.has(1)
-        await wire.accept_all()
-        wire.answer("made", final=False)
-        wire.answer("change", final=False)
-        wire.submitted[-1].listener.complete()
-        await job.task
-        assert [res.msg for res in job.caller.replies] == ["made", "change"]
-        assert job.caller.completed
-
-    play(scene)
+@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("shared", [True, False])
+def test_twenty_at_once(emulator: Emulator, lanes: int, shared: bool) -> None:
+    with signed_in(emulator, upload_lanes=lanes) as api:
+        attrs = ["file" if shared else f"file{number}" for number in range(20)]
+        calls = [upload(api, str(number), **{attr: file(2500, number)}) for number, attr in enumerate(attrs)]
+        for call in calls:
+            assert call.result(20).status == 200
+        assert stored(emulator) == {str(number): {attr: content(2500, number)} for number, attr in enumerate(attrs)}
+        assert emulator.connections == 1 + (lanes if shared else 1)
 
 
-# -- turns
+def test_a_plain_call_that_names_an_attribute_is_not_touched_by_an_upload_to_it(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+        emulator.delay("file/upload", 0.01)
+        going = upload(api, "up", many=[file(3000)])
+        assert upload(api, "plain", many=[]).result().status == 200
+        going.result()
+        assert stored(emulator) == {"up": {"many": [content(3000)]}, "plain": {}}
 
 
-def test_calls_that_share_an_attribute_take_turns_and_others_do_not_wait() -> None:
-    async def scene(wire: Wire) -> None:
-        first = Job(wire, {"a": file(4), "b": file(4)})
-        second = Job(wire, {"b": file(4), "a": file(4)})  # the other way round: neither waits for ever
-        other = Job(wire, {"c": file(4)})
-        await wire.has(2)
-        assert wire.shown == ["a[0]#1/1", "c[0]#1/1"]
-        wire.answer("last chunk accepted", wire.submitted[0])
-        await wire.has(3)
-        wire.answer("last chunk accepted")
-        await wire.has(4)
-        assert wire.submitted[-1] is first.call
-        assert not second.task.done()
-        wire.answer("ok")
-        await first.task
-        await wire.has(5)
-        assert wire.shown[-1] == "b[0]#1/1"
-        await wire.accept_all()
-        wire.answer("ok", second.call)
-        await second.task
-        wire.answer("last chunk accepted", wire.submitted[1])
-        await until(lambda: other.call in wire.submitted)
-        wire.answer("ok", other.call)
-        await other.task
-
-    play(scene)
+def test_it_waits_for_a_sign_in_that_is_under_way(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+        api.signout().result()
+        api.auth("email", emulator.admin_email, emulator.admin_password)
+        assert upload(api, file=file(1)).result().status == 200
 
 
-def test_who_waits_for_a_turn_too_long_is_told_so() -> None:
-    async def scene(wire: Wire) -> None:
-        first = Job(wire, {"a": file(4)})
-        await wire.has(1)
-        second = Job(wire, {"a": file(4), "b": file(4)}, queue_timeout_s=0.02)
-        error = await second.error()
-        assert isinstance(error, CallNotSent)
-        assert str(error) == "staff/create: not sent: other uploads to a, b took more than 0.02 s"
-        third = Job(wire, {"b": file(4)})  # what the second held on the way is free again
-        await wire.has(2)
-        for job in (first, third):
-            job.task.cancel()
-            assert isinstance(await asyncio.gather(job.task, return_exceptions=True), list)
-
-    play(scene)
+def test_a_watch_takes_no_files(emulator: Emulator) -> None:
+    with signed_in(emulator) as api, pytest.raises(InvalidCall, match="a watch takes no files"):
+        api.call("archive/watch", doc={"file": file(1)})
 
 
-def test_cancelled_while_waiting_for_a_turn_nothing_was_sent() -> None:
-    async def scene(wire: Wire) -> None:
-        first, second = Job(wire, {"a": file(4)}), Job(wire, {"a": file(4)})
-        await wire.has(1)
-        second.task.cancel()
-        await asyncio.wait([second.task])
-        await wire.accept_all()
-        wire.answer("ok")
-        await first.task
-        assert len(wire.submitted) == 2
-        assert not refused(wire, "a")
-
-    play(scene)
+# -- what is told
 
 
-# -- refused
+def test_progress_goes_from_first_to_last(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+        call = upload(api, many=[file(2500), file(1500, name="b.bin")])
+        watcher = Watcher(call)
+        call.result()
+        seen = watcher.all()
+        assert (seen[0].attr, seen[0].index, seen[0].name, seen[0].phase) == ("many", 0, "a.bin", "queued")
+        last = seen[-1]
+        assert (last.index, last.name, last.sent_bytes, last.total_bytes, last.phase) == (
+            1,
+            "b.bin",
+            1500,
+            1500,
+            "done",
+        )
+        assert last.eta_s is None
+        assert last.rate_bytes_per_s > 0
+        late = Watcher(call)
+        assert late.all() == [last]
+
+
+def test_progress_of_a_call_that_fails_ends_with_that(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+        emulator.refuse_next("archive/create", 400, "NO")
+        call = upload(api, file=file(2500))
+        watcher = Watcher(call)
+        with pytest.raises(CallRejected):
+            call.result()
+        assert watcher.all()[-1].phase == "failed"
+        assert watcher.all()[-1].sent_bytes == 2500
+
+
+# -- held and taken back
+
+
+def test_paused_nothing_more_goes_out_until_it_is_resumed(emulator: Emulator) -> None:
+    with signed_in(emulator, upload_window=1) as api:
+        seen: list[int] = []
+
+        def pause(payload: dict[str, Any]) -> None:
+            seen.append(payload["doc"]["chunk"])
+            if len(seen) == 2:
+                call.pause()
+
+        emulator.reply_to("file/upload", pause)
+        call = upload(api, file=file(5000))
+        watcher = Watcher(call)
+        wait_until(lambda: watcher.seen and watcher.seen[-1].phase == "paused")
+        api.call("archive/read").result()
+        assert len(seen) <= 3
+        call.resume()
+        call.result()
+        assert seen == [1, 2, 3, 4, 5]
+        assert "paused" in watcher.phases
+        call.pause()  # too late for anything
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3])
-def test_a_refused_chunk_breaks_off_and_leaves_remains(chunk: int) -> None:
-    async def scene(wire: Wire) -> None:
-        job = Job(wire, {"a": file()})
-        for _ in range(chunk - 1):
-            await wire.has(_ + 1)
-            wire.answer("Chunk accepted")
-        await wire.has(chunk)
-        res: Any = SimpleNamespace(status=429, code="CORE_REQ_SESSION_QUOTA_HIT", msg="Too many")
-        wire.fail(CallRejected("file/upload", res))
-        error = await job.error()
-        assert isinstance(error, CallRejected)
-        outcome = as_call_error(job.call, error)
-        assert isinstance(outcome, CallNotSent)
-        assert outcome.__cause__ is error
-        assert "could not be uploaded: file/upload: 429 CORE_REQ_SESSION_QUOTA_HIT" in str(outcome)
-        assert refused(wire, "a")
-        assert not refused(wire, "b")
-        assert job.call not in wire.submitted
-
-    play(scene)
+def test_cancelled_at_a_chunk_nothing_is_stored_and_the_next_is_right(emulator: Emulator, chunk: int) -> None:
+    with signed_in(emulator) as api:
+        emulator.reply_to("file/upload", lambda doc: call.cancel() if doc["doc"]["chunk"] == chunk else None)
+        call = upload(api, "gone", file=file(3000))
+        with pytest.raises(CallCancelled) as caught:
+            call.result()
+        assert not caught.value.written
+        emulator.clear_script()
+        upload(api, "there", file=file(1500, 3)).result()
+        assert stored(emulator) == {"there": {"file": content(1500, 3)}}
 
 
-@pytest.mark.parametrize("words", ["Chunk accepted", "Nonsense", ""])
-def test_other_words_than_acceptance_break_off(words: str) -> None:
-    async def scene(wire: Wire) -> None:
-        job = Job(wire, {"a": file(4)})
-        await wire.has(1)
-        wire.answer(words)
-        error = await job.error()
-        assert isinstance(error, RemoteProtocolError)
-        assert isinstance(as_call_error(job.call, error), CallNotSent)
-        assert refused(wire, "a")
-
-    play(scene)
-
-
-def test_remains_are_sent_anew_by_who_covers_them_and_refused_to_others() -> None:
-    async def scene(wire: Wire) -> None:
-        broken = Job(wire, {"a": [file(4), file(4)]})
-        await wire.has(1)
-        wire.answer("Last chunk accepted")
-        await wire.has(2)
-        wire.fail(CallTimeout("file/upload", 5.0))
-        assert isinstance(await broken.error(), CallTimeout)
-
-        partly = Job(wire, {"a": file(4)})  # would leave a[1] behind, and the server would add it
-        error = await partly.error()
-        assert isinstance(error, CallNotSent)
-        assert as_call_error(partly.call, error) is error
-        assert len(wire.submitted) == 2
-
-        whole = Job(wire, {"a": [file(4), file(4)]})
-        await wire.has(3)
-        await wire.accept_all()
-        assert refused(wire, "a")  # under way: another call that names it would take the files
-        wire.answer("ok")
-        await whole.task
-        assert not refused(wire, "a")
-
-    play(scene)
+def test_leaving_the_last_subscription_cancels_while_files_go_up_and_not_after(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+        emulator.silence("file/upload", times=1)
+        call = upload(api, "gone", file=file(3000))
+        subscription = call.subscribe()
+        emulator.wait_until(lambda e: ("file/upload") in [got[1] for got in endpoints(e)])
+        subscription.dispose()
+        with pytest.raises(CallCancelled):
+            call.result()
+        emulator.silence("archive/create", times=1, execute=True)
+        call = upload(api, "there", file=file(10))
+        subscription = call.subscribe()
+        emulator.wait_until(lambda e: e.executed["archive/create"] == 1)
+        subscription.dispose()
+        assert call.error is None
+        call.cancel()
+        with pytest.raises(CallCancelled) as caught:
+            call.result()
+        assert caught.value.written
+        assert stored(emulator) == {"there": {"file": content(10)}}
 
 
-def test_a_call_that_was_refused_leaves_its_files_behind() -> None:
-    async def scene(wire: Wire) -> None:
-        job = Job(wire, {"a": file(4)})
-        await wire.has(1)
-        await wire.accept_all()
-        res: Any = SimpleNamespace(status=400, code="INVALID_DOC", msg="no")
-        wire.fail(error := CallRejected("staff/create", res))
-        assert await job.error() is error
-        assert job.caller.errors == [error]
-        assert refused(wire, "a")
-        wire.lose()
-        assert not refused(wire, "a")
-
-    play(scene)
+def test_a_refused_chunk_ends_the_call_and_names_the_refusal(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+        emulator.refuse_next("file/upload", 403, "NO")
+        with pytest.raises(CallNotSent, match="its files could not be uploaded: file/upload: 403 NO"):
+            upload(api, file=file(3000)).result()
+        upload(api, file=file(10)).result()
+        assert stored(emulator) == {"a": {"file": content(10)}}
 
 
-def test_a_chunk_that_was_never_written_leaves_nothing() -> None:
-    async def scene(wire: Wire) -> None:
-        wire.online = False
-        job = Job(wire, {"a": file()})
-        await wire.has(1)
-        wire.fail(CallNotSent("file/upload", "not connected for 120 s"))
-        assert isinstance(await job.error(), CallNotSent)
-        assert not refused(wire, "a")
+# -- the session
 
-    play(scene)
+
+def test_signing_out_ends_what_is_going_up(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+        emulator.silence("file/upload")
+        call = upload(api, file=file(3000))
+        emulator.wait_until(lambda e: ("file/upload") in [got[1] for got in endpoints(e)])
+        api.signout().result()
+        with pytest.raises(CallNotSent, match="the session changed while its files went up"):
+            call.result()
+        wait_until(lambda: emulator.connections == 1)
+
+
+def test_signing_in_meanwhile_starts_over_as_the_user(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+        api.signout().result()
+        emulator.silence("file/upload")
+        call = upload(api, file=file(3000))
+        emulator.wait_until(lambda e: ("file/upload") in [got[1] for got in endpoints(e)])
+        emulator.clear_script()
+        api.auth("email", emulator.admin_email, emulator.admin_password).result()
+        assert call.result().status == 200
+        assert stored(emulator) == {"a": {"file": content(3000)}}
+
+
+# -- the end
+
+
+def test_close_ends_an_upload_and_leaves_no_lane(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+        emulator.silence("file/upload")
+        call = upload(api, file=file(3000))
+        watcher = Watcher(call)
+        emulator.wait_until(lambda e: ("file/upload") in [got[1] for got in endpoints(e)])
+    with pytest.raises(CallNotSent, match="the service is closed"):
+        call.result()
+    assert watcher.all()[-1].phase == "failed"
+    wait_until(lambda: emulator.connections == 0)
+    with pytest.raises(CallNotSent):
+        upload(api, file=file(1)).result()
+
+
+def test_suspended_and_resumed_it_starts_over(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+        emulator.silence("file/upload")
+        call = upload(api, file=file(3000))
+        emulator.wait_until(lambda e: ("file/upload") in [got[1] for got in endpoints(e)])
+        api.suspend()
+        wait_until(lambda: emulator.connections == 0)
+        emulator.clear_script()
+        api.resume()
+        assert call.result().status == 200
+        assert stored(emulator) == {"a": {"file": content(3000)}}

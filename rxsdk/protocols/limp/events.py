@@ -25,6 +25,7 @@ __all__ = [
     "MessageReceived",
     "PhaseChanged",
     "ReauthRefused",
+    "RequestAdmitted",
     "RequestRepeated",
     "RequestWritten",
     "ServerRefused",
@@ -91,6 +92,12 @@ class ReauthRefused(msgspec.Struct, frozen=True, gc=False):
     res: Res[Any]
 
 
+class RequestAdmitted(msgspec.Struct, frozen=True, gc=False):
+    """The turn of ``request``, which has files, has come; it has ended unwritten."""
+
+    request: Request
+
+
 class RequestRepeated(msgspec.Struct, frozen=True, gc=False):
     """``request`` will be written again: the connection was lost under it, or the server refused it unprocessed."""
 
@@ -127,6 +134,7 @@ Event = (
     | HeartbeatAnswered
     | ConnectionGivenUp
     | ReauthRefused
+    | RequestAdmitted
     | RequestRepeated
     | RequestWritten
 )

@@ -10,6 +10,7 @@ Two tables say it all. The connection moves by the table of `phases`. A request 
        │ ▲                │ │ └──200 with a watch id──▶ WATCHING ──deleted──▶ ENDED (WatchEnded)
        │ │                │ └──other status, deadline, lost──▶ ENDED (CallFailed)
        │ └── lost, and it may be repeated; token changed under it; a watch to be made anew
+       ├──its turn has come, and files go first──▶ ENDED (RequestAdmitted)
        └──deadline, cancelled, closed──▶ ENDED (CallFailed: CallNotSent, CallCancelled; CallOutcomeUnknown when it
                                                 was written before, and lost)
 
@@ -55,6 +56,7 @@ from rxsdk.protocols.limp.events import (
     MessageReceived,
     PhaseChanged,
     ReauthRefused,
+    RequestAdmitted,
     RequestRepeated,
     RequestWritten,
     ServerRefused,
@@ -293,6 +295,10 @@ class LimpMachine:
         frames: list[bytes] = []
         times = b""
         while self._session_request is None and (request := self._next_to_write(now)) is not None:
+            if request.has_files:
+                self._deadlines.clear(request)
+                self._report_end(request, RequestAdmitted(request))
+                continue
             times = times or b'","iat":%d,"exp":%d}' % (int(wall), int(wall) + LIFETIME_S)
             frames.append(self._write(request, now, times))
         return frames

@@ -58,12 +58,13 @@ class Request:
     """One call. ``query`` and ``doc`` are the JSON that will be sent; times are seconds, None is no limit.
 
     ``listener`` is the service's: whoever wants to know what became of it. The machine never looks at it.
-    ``retry_doc`` is a second form of the doc, for credentials refused in their first.
+    ``retry_doc`` is a second form of the doc, for credentials refused in their first. One with ``has_files`` is not
+    written: it ends when its turn comes (`RequestAdmitted`), for its files to go up and the call `anew` after them.
     """
 
     __slots__ = (
-        "await_auth", "call_id", "changes_session", "deadline", "doc", "endpoint", "expires", "idempotent", "key",
-        "listener", "may_watch", "opened", "progress", "query", "queue_timeout_s", "resent", "retry_doc", "sid",
+        "await_auth", "call_id", "changes_session", "deadline", "doc", "endpoint", "expires", "has_files", "idempotent",
+        "key", "listener", "may_watch", "opened", "progress", "query", "queue_timeout_s", "resent", "retry_doc", "sid",
         "timeout_s", "token", "write_by", "written_at",
     )  # fmt: skip
 
@@ -91,6 +92,7 @@ class Request:
         self.queue_timeout_s = queue_timeout_s
         self.idempotent = idempotent
         self.retry_doc = retry_doc
+        self.has_files = False
         self.listener: Any = None
         _, self.changes_session, self.may_watch, _ = _known(endpoint)
         self.progress = Progress.WAITING
@@ -102,6 +104,19 @@ class Request:
         self.written_at: float | None = None  # None too once the server is known not to have run it
         self.resent = False
         self.opened = False  # a watch the server has made at least once
+
+    def anew(self) -> Request:
+        """The same call, as if nobody had submitted it yet; not idempotent, and nobody listens."""
+        return Request(
+            self.endpoint,
+            self.query,
+            self.doc,
+            await_auth=self.await_auth,
+            sid=self.sid,
+            token=self.token,
+            timeout_s=self.timeout_s,
+            queue_timeout_s=self.queue_timeout_s,
+        )
 
     def __repr__(self) -> str:
         return f"Request({self.endpoint!r}, {self.progress.name})"
