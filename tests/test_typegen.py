@@ -15,6 +15,7 @@ import pytest
 
 from rxsdk import Add, ApiService, ConfigurationError, Q
 from rxsdk.typegen import Kind, typed_module
+from tests.conftest import wait_until
 from tests.staff import staff_doc
 
 HERE = Path(__file__).parent
@@ -71,6 +72,7 @@ def test_it_talks_to_the_server(signed_in: ApiService) -> None:
     assert (staff.id, staff.photo.type, type(staff.create_time)) == (ref.id, "image/png", datetime)
     made.staff_update(signed_in, Q._id == ref.id, {"bio": {"ar_AE": "new"}}).result()
     made.staff_delete(signed_in, (Q._id == ref.id).special("$soft", True)).result()
+    wait_until(lambda: len(changes) == 3)
     assert [type(change) for change in changes] == [made.StaffPart] * 3
     assert changes[1].bio["ar_AE"] == "new"
     assert changes[2].bio is msgspec.UNSET
