@@ -5,6 +5,7 @@ Start with `ApiService` and `SDKConfig`; `rxsdk.errors` has the tree of everythi
 
 from rxsdk.cache import CredentialCache, Credentials, FileCache, KeyringCache, MemoryCache
 from rxsdk.config import SDKConfig
+from rxsdk.core.mailbox import DeliveryPolicy
 from rxsdk.core.reconnect import ReconnectPolicy
 from rxsdk.core.state import ConnectionState
 from rxsdk.errors import (
@@ -42,6 +43,7 @@ from rxsdk.protocols.limp.res import Args, Doc, Query, Res, Session
 from rxsdk.reactive.call import Call
 from rxsdk.reactive.progress import UploadProgress
 from rxsdk.reactive.streams import Stream
+from rxsdk.reactive.subscription import Subscription
 from rxsdk.secret import Secret
 
 __version__ = "0.1.0"
@@ -78,6 +80,7 @@ __all__ = [
     "DelIndex",
     "DelVal",
     "DeliveryOverflow",
+    "DeliveryPolicy",
     "Doc",
     "DocTypeMismatch",
     "File",
@@ -103,6 +106,7 @@ __all__ = [
     "Session",
     "SetIndex",
     "Stream",
+    "Subscription",
     "TransportError",
     "UploadError",
     "UploadProgress",

@@ -128,6 +128,7 @@ class LimpLife:
             end_rest=self._end_rest,
             loop=config.loop,
             policy=config.reconnect,
+            delivery=config.delivery,
             clock=clock,
         )
 

@@ -16,6 +16,7 @@ from typing import Any, get_args
 from urllib.parse import SplitResult, urlsplit
 
 from rxsdk.core.loop import LoopChoice
+from rxsdk.core.mailbox import DeliveryPolicy
 from rxsdk.core.reconnect import ReconnectPolicy
 from rxsdk.errors import ConfigurationError
 
@@ -43,6 +44,7 @@ class RoadConfig:
     max_queued_calls: Calls waiting to be written; one more fails at once with `CallNotSent`.
     max_message_bytes: The largest message taken from the server.
     reconnect: The delays between tries to connect.
+    delivery: How many notifications may wait for a subscriber, and what becomes of one that lags or raises.
     telemetry: Tell OpenTelemetry of calls, reconnects and round trips (extra ``rxsdk[telemetry]``).
     loop: Where the connection runs: the caller's ``"running"`` loop, our ``"own"`` thread, or what fits.
     ssl_context: For ``wss://`` beyond the system's certificates.
@@ -59,6 +61,7 @@ class RoadConfig:
     max_queued_calls: int = 10_000
     max_message_bytes: int = 64 * 1024 * 1024
     reconnect: ReconnectPolicy = field(default_factory=ReconnectPolicy)
+    delivery: DeliveryPolicy = field(default_factory=DeliveryPolicy)
     telemetry: bool = False
     loop: LoopChoice = "auto"
     ssl_context: ssl.SSLContext | None = None
@@ -107,6 +110,8 @@ class RoadConfig:
             check_seconds(time, getattr(self, time))
         if not isinstance(self.reconnect, ReconnectPolicy):
             raise ConfigurationError("reconnect", "must be a rxsdk.ReconnectPolicy")
+        if not isinstance(self.delivery, DeliveryPolicy):
+            raise ConfigurationError("delivery", "must be a rxsdk.DeliveryPolicy")
         if not isinstance(self.telemetry, bool):
             raise ConfigurationError("telemetry", "must be True or False")
         if self.ssl_context is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rxsdk import ConfigurationError, MemoryCache, QuotaPolicy, ReconnectPolicy, SDKConfig
+from rxsdk import ConfigurationError, DeliveryPolicy, MemoryCache, QuotaPolicy, ReconnectPolicy, SDKConfig
 
 
 def made(**settings: Any) -> SDKConfig:
@@ -38,6 +38,7 @@ MISTAKES: dict[str, list[Any]] = {
     "heartbeat_timeout_s": [None, *NO_SECONDS],
     "max_queued_calls": [0, -1, 1.5, None, True, "5"],
     "max_message_bytes": [0, 1023, 1e6, None, True],
+    "delivery": [None, 16, DeliveryPolicy],
     "reconnect": [None, 5, {"base_s": 1}, ReconnectPolicy],
     "quota": [None, 40, QuotaPolicy],
     "upload_lanes": [None, 0, 5, 1.5, True, "1"],
@@ -97,6 +98,7 @@ RIGHT: list[tuple[str, Any]] = [
     *[
         ("cache", MemoryCache()),
         ("reconnect", ReconnectPolicy(base_s=1)),
+        ("delivery", DeliveryPolicy(16, "latest", "detach")),
         ("quota", QuotaPolicy(retry=False)),
         ("fresh_credentials", lambda: None),
         ("telemetry", True),
@@ -129,6 +131,7 @@ def test_the_defaults() -> None:
         "upload_lanes": 1,
         "upload_window": 2,
         "max_message_bytes": 64 * 1024 * 1024,
+        "delivery": DeliveryPolicy(16_384, "error", "keep"),
         "loop": "auto",
         "ssl_context": None,
         "proxy": True,

@@ -10,11 +10,21 @@ import asyncio
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import ClassVar, Literal
 
 from rxsdk.errors import ConfigurationError, WrongThreadError
 
-__all__ = ["LoopChoice", "LoopLease", "SdkThread", "check_may_block", "choose_loop", "in_notebook"]
+__all__ = [
+    "LoopChoice",
+    "LoopLease",
+    "SdkThread",
+    "check_may_block",
+    "choose_loop",
+    "in_notebook",
+    "running_loop",
+    "wake",
+]
 
 LoopChoice = Literal["auto", "own", "running"]
 
@@ -121,6 +131,21 @@ def _lease_own() -> LoopLease:
 def running_loop() -> asyncio.AbstractEventLoop | None:
     """The loop that runs on this thread; None when there is none."""
     return asyncio._get_running_loop()  # what `get_running_loop` asks, without an exception for every None
+
+
+def wake(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
+    """Set ``future`` of ``loop`` from whatever thread this is."""
+
+    if running_loop() is loop:
+        _set(future)
+    else:
+        with suppress(RuntimeError):  # that loop has closed: nobody waits there any more
+            loop.call_soon_threadsafe(_set, future)
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def in_notebook() -> bool:

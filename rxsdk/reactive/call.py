@@ -13,13 +13,14 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from reactivex import abc
+from reactivex.internal.exceptions import SequenceContainsNoElementsError
 
-from rxsdk.core.loop import check_may_block
+from rxsdk.core.loop import check_may_block, wake
 from rxsdk.errors import CallCancelled
-from rxsdk.reactive.delivery import Dispatcher, Subscription, callbacks_of
+from rxsdk.reactive.delivery import Dispatcher
 from rxsdk.reactive.progress import UploadProgress
-from rxsdk.reactive.streams import Multicast, Stream, wake
+from rxsdk.reactive.streams import NOTHING, HotStream, Multicast, Stream
+from rxsdk.reactive.subscription import Subscription, end, give
 
 __all__ = ["Call", "UploadCall"]
 
@@ -28,7 +29,7 @@ T = TypeVar("T")
 _log = logging.getLogger("rxsdk")
 
 
-class Call(Stream[T]):
+class Call(HotStream[T]):
     """The one reply of a call, or the many of a watch.
 
     - ``call.subscribe(on_next, on_error, on_completed)``: every reply; an ordinary call completes after its one.
@@ -41,6 +42,15 @@ class Call(Stream[T]):
     - ``call.progress``, ``call.pause()``, ``call.resume()``: for a call with files, while they go up.
     """
 
+    # These are the class's until they change.
+    _first: Any = NOTHING
+    _latest: Any = NOTHING
+    _is_over = False
+    _error: Exception | None = None
+    _was_seen = False
+    _was_left = False
+    _waiters: tuple[Callable[[], None], ...] = ()
+
     def __init__(
         self,
         endpoint: str,
@@ -52,14 +62,6 @@ class Call(Stream[T]):
         self.endpoint = endpoint
         self._cancel = cancel  # (call, whether it was asked for in so many words)
         self._decode = decode
-        self._first: T | None = None
-        self._latest: T | None = None
-        self._is_over = False
-        self._error: Exception | None = None
-        self._was_seen = False
-        self._was_left = False
-        self._subscriptions: tuple[Subscription, ...] = ()
-        self._waiters: list[Callable[[], None]] = []
 
     def __repr__(self) -> str:
         if self._error is not None:
@@ -67,34 +69,26 @@ class Call(Stream[T]):
         elif self._is_over:
             state = "done"
         else:
-            state = "pending" if self._first is None else "watching"
+            state = "pending" if self._first is NOTHING else "watching"
         return f"<Call {self.endpoint} {state}>"
 
     # -- for its users
 
-    def subscribe(
-        self,
-        on_next: abc.ObserverBase[T] | abc.OnNext[T] | None = None,
-        on_error: abc.OnError | None = None,
-        on_completed: abc.OnCompleted | None = None,
-        *,
-        scheduler: abc.SchedulerBase | None = None,
-    ) -> abc.DisposableBase:
-        """See the class."""
-        subscription = Subscription(*callbacks_of(on_next, on_error, on_completed), self._detach, self._dispatcher.loop)
-        with self._dispatcher.lock:
+    def admit(self, subscription: Subscription) -> None:
+        """See `HotStream.admit`."""
+        dispatcher = self._dispatcher
+        with dispatcher.lock:
             if self._is_over:
                 self._was_seen = True
-                self._dispatcher.post(self._tell_outcome, (subscription,))
+                dispatcher.post(self._tell_outcome, (subscription,))
             else:
-                self._subscriptions = (*self._subscriptions, subscription)
-                if self._latest is not None:
-                    self._dispatcher.post(subscription.next, self._latest)
-        self._dispatcher.run_if_closed()
-        return subscription
+                if self._latest is not NOTHING:
+                    dispatcher.post(subscription.next, self._latest)
+                self._join(subscription)
+        dispatcher.run_if_closed()
 
     def __await__(self) -> Generator[Any, None, T]:
-        if self._first is None and not self._is_over:
+        if self._first is NOTHING and not self._is_over:
             loop = asyncio.get_running_loop()
             future = loop.create_future()
             waiter = partial(wake, loop, future)
@@ -117,7 +111,7 @@ class Call(Stream[T]):
             WrongThreadError: on a thread that runs an event loop, or one of the SDK's.
         """
         check_may_block(".result()", "await", self._dispatcher.loop)
-        if self._first is None and not self._is_over:
+        if self._first is NOTHING and not self._is_over:
             done = threading.Event()
             self.when_settled(done.set)
             if not done.wait(timeout_s):
@@ -165,20 +159,22 @@ class Call(Stream[T]):
         with self._dispatcher.lock:
             if self._is_over:
                 return
-            if self._first is None:
+            if self._first is NOTHING:
                 self._first = value
             self._latest = value
             self._is_over = final
-            if final:
-                subscriptions, self._subscriptions = self._subscriptions, ()
-                if subscriptions:
+            if self._is_heard():
+                if final and self._posted == 0:
+                    subscriptions, self._in_step = self._in_step, ()
                     self._dispatcher.post(self._tell_outcome, subscriptions)
-            elif self._subscriptions:
-                self._dispatcher.post(self._tell_value, (self._subscriptions, value))
-            waiters, self._waiters = self._waiters, []
+                else:
+                    self._post(value)
+                    if final:
+                        self._post_end()
+            waiters, self._waiters = self._waiters, ()
         for waiter in waiters:
             waiter()
-        if self._was_left and not final and not self._subscriptions:
+        if self._was_left and not final and not self._is_heard():
             self._cancel(self, False)  # a watch whose subscribers had all gone before it was made
 
     def _refuse(self, error: Exception, *, final: bool) -> None:
@@ -201,11 +197,10 @@ class Call(Stream[T]):
     def _finish(self) -> None:
         with self._dispatcher.lock:
             self._is_over = True
-            subscriptions, self._subscriptions = self._subscriptions, ()
-            waiters, self._waiters = self._waiters, []
-            if subscriptions:
+            waiters, self._waiters = self._waiters, ()
+            if self._is_heard():
                 self._was_seen = True
-                self._dispatcher.post(self._tell_end, subscriptions)
+                self._post_end()
         if not self._dispatcher.is_abandoned:  # else they wait in the process that this one was forked from
             for waiter in waiters:
                 waiter()
@@ -213,40 +208,28 @@ class Call(Stream[T]):
     def when_settled(self, waiter: Callable[[], None]) -> None:
         """Call ``waiter`` once, at the first reply or the end: now if that was, else on the service's loop."""
         with self._dispatcher.lock:
-            if self._first is None and not self._is_over:
-                self._waiters.append(waiter)
+            if self._first is NOTHING and not self._is_over:
+                self._waiters = (*self._waiters, waiter)
                 return
         waiter()
 
     # -- inside
 
-    def _tell_value(self, job: tuple[tuple[Subscription, ...], T]) -> None:
-        subscriptions, value = job
-        for subscription in subscriptions:
-            subscription.next(value)
-
     def _tell_outcome(self, subscriptions: tuple[Subscription, ...]) -> None:
-        if self._latest is not None:
-            for subscription in subscriptions:
-                subscription.next(self._latest)
-        self._tell_end(subscriptions)
-
-    def _tell_end(self, subscriptions: tuple[Subscription, ...]) -> None:
-        for subscription in subscriptions:
-            if self._error is not None:
-                subscription.fail(self._error)
-            else:
-                subscription.complete()
+        if self._latest is not NOTHING:
+            give(self._dispatcher, subscriptions, self._latest)
+        end(subscriptions, self._error)
 
     def _forget(self, waiter: Callable[[], None]) -> None:
         with self._dispatcher.lock:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
+            self._waiters = tuple(one for one in self._waiters if one != waiter)
 
     def _settled(self) -> T:
         error = self._error
-        if self._first is not None or error is None:
+        if self._first is not NOTHING:
             return cast(T, self._first)
+        if error is None:
+            raise SequenceContainsNoElementsError
         self._was_seen = True
         try:
             raise error
@@ -255,8 +238,8 @@ class Call(Stream[T]):
 
     def _detach(self, subscription: Subscription) -> None:
         with self._dispatcher.lock:
-            self._subscriptions = tuple(one for one in self._subscriptions if one is not subscription)
-            if self._is_over or self._subscriptions:
+            self._leave(subscription)
+            if self._is_over or self._is_heard():
                 return
             self._was_left = True
         self._cancel(self, False)

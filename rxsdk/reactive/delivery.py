@@ -14,27 +14,22 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from contextvars import copy_context
+from operator import length_hint
 from queue import SimpleQueue
-from typing import Any, TypeVar
-
-from reactivex import abc
+from typing import Any, Protocol, TypeVar
 
 from rxsdk.core.loop import SdkThread, running_loop
+from rxsdk.core.mailbox import DeliveryPolicy
 
-__all__ = ["MAILBOX_SIZE", "Dispatcher", "Subscription", "callbacks_of", "report_unhandled"]
+__all__ = ["SLICE_S", "Dispatcher", "Laggard", "let_out", "report_unhandled"]
 
-MAILBOX_SIZE = 16_384
-"""Notifications that may wait for one subscriber."""
+SLICE_S = 0.005
+"""For so long observers are called before the loop may do something else."""
 
-_SLICE_S = 0.005
 _log = logging.getLogger("rxsdk")
 
-OnNext = Callable[[Any], Any] | None
-OnError = Callable[[Exception], Any] | None
-OnCompleted = Callable[[], Any] | None
 V = TypeVar("V")
 
 
@@ -47,10 +42,10 @@ def report_unhandled(error: BaseException, where: str) -> None:
             hook(error)
         except BaseException as raised:
             _log.exception("rxsdk.on_unhandled itself raised")
-            _let_out(raised)
+            let_out(raised)
 
 
-def _let_out(error: BaseException) -> None:
+def let_out(error: BaseException) -> None:
     """Raise on what ends a program, such as Ctrl-C, where the thread is the caller's; on ours it would end delivery."""
     if isinstance(error, (KeyboardInterrupt, SystemExit)) and not isinstance(threading.current_thread(), SdkThread):
         raise error
@@ -60,7 +55,7 @@ class _Late(threading.local):
     """The jobs that this thread posted to dispatchers that have closed."""
 
     def __init__(self) -> None:
-        self.jobs: deque[tuple[Callable[[Any], None], Any]] = deque()
+        self.jobs: deque[tuple[Callable[[Any], object], Any]] = deque()
         self._runs = False
 
     def run(self) -> None:
@@ -77,8 +72,18 @@ class _Late(threading.local):
 _late = _Late()
 
 
+class Laggard(Protocol):
+    """Somebody who is given what he missed in turns of his own."""
+
+    def take_turn(self) -> bool:
+        """Give him some of it; returns whether there is more."""
+
+
 class Dispatcher:
     """Runs the jobs of one service in order. Jobs may be posted from any thread, before it has a place to run too.
+
+    When no job waits, the laggards have their turns, one after the other, so that a slow one keeps the jobs waiting
+    for one callback at most.
 
     `lock` guards the subscriber lists of the service's streams and calls, so that what a late subscriber is given and
     what comes after it fit together; nothing is ever called while it is held. (Except by the garbage collector, which
@@ -87,8 +92,13 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self.policy = DeliveryPolicy()
+        self.calls: tuple[Sequence[Any], Iterator[Any]] | None = None  # who is called, and those that are still to be
+        self.began_at = 0.0  # when the job that runs did, as `time.perf_counter` has it
         self._turn = threading.Lock()  # held by the thread that is running jobs
-        self._jobs: deque[tuple[Callable[[Any], None], Any]] = deque()
+        self._jobs: deque[tuple[Callable[[Any], object], Any]] = deque()
+        self._laggards: deque[Laggard] = deque()
+        self._last: Callable[[], None] | None = None
         self._due = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: SdkThread | None = None
@@ -114,7 +124,7 @@ class Dispatcher:
         if self._jobs:
             self._tokens.put(None)
 
-    def post(self, job: Callable[[V], None], argument: V) -> None:
+    def post(self, job: Callable[[V], object], argument: V) -> None:
         """Have ``job(argument)`` called after all posted before; with `lock` held."""
         if self._closed:
             _late.jobs.append((job, argument))
@@ -127,6 +137,15 @@ class Dispatcher:
             elif self._loop is not None:
                 self._call_slice(self._loop)
 
+    def add_laggard(self, laggard: Laggard) -> None:
+        """Give ``laggard`` turns from now on; with `lock` held, by a job or before one is posted."""
+        self._laggards.append(laggard)
+
+    def called(self) -> Any:
+        """The subscription whose callback runs at this moment, on whatever thread; None when none does."""
+        calls = self.calls
+        return None if calls is None else calls[0][len(calls[0]) - length_hint(calls[1]) - 1]
+
     def run_if_closed(self) -> None:
         """Who posted for a late subscriber calls this after letting go of `lock`: nobody else runs jobs any more.
 
@@ -136,9 +155,9 @@ class Dispatcher:
             _late.run()
 
     def close(self, then: Callable[[], None]) -> None:
-        """Run what has been posted, then ``then`` (on the delivering thread), and end."""
+        """Run what has been posted, give the laggards all, then ``then`` (on the delivering thread), and end."""
         with self.lock:
-            self.post(self._end, then)
+            self.post(self._end_after_laggards, then)
 
     def run_now(self) -> None:
         """After `close`: run what has been posted here and now, because its own place will not come to it."""
@@ -150,6 +169,7 @@ class Dispatcher:
         self.lock = threading.RLock()
         self._turn = threading.Lock()
         self._jobs.clear()
+        self._laggards.clear()
         _late.jobs.clear()
         self._closed = True
         self._thread = None
@@ -158,6 +178,9 @@ class Dispatcher:
         """After `close`: wait until the thread has ended, if there is one and it is not this one."""
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
+
+    def _end_after_laggards(self, then: Callable[[], None]) -> None:
+        self._last = then
 
     def _end(self, then: Callable[[], None]) -> None:
         with self.lock:
@@ -173,12 +196,12 @@ class Dispatcher:
                 loop.call_soon_threadsafe(self._slice, loop)
 
     def _slice(self, loop: asyncio.AbstractEventLoop) -> None:
-        """As many jobs as fit in 5 ms; the rest in the next turn, so that the loop breathes."""
+        """What fits in 5 ms; the rest in the next turn, so that the loop breathes."""
         try:
-            self._run_jobs(time.perf_counter() + _SLICE_S)
+            self._run_jobs(time.perf_counter() + SLICE_S)
         finally:
             self._due = False
-            if self._jobs:
+            if self._has_work:
                 self._due = True
                 self._call_slice(loop)
 
@@ -188,125 +211,44 @@ class Dispatcher:
             self._due = False
             self._run_jobs()
 
+    @property
+    def _has_work(self) -> bool:
+        return bool(self._jobs or self._laggards or self._last)
+
     def _run_jobs(self, until: float = math.inf) -> None:
-        """Run jobs, unless somebody is at it already: another thread, or this one further up, which go on with ours."""
+        """Run what there is, unless somebody is at it already: another thread, or this one further up."""
         jobs = self._jobs
-        while jobs and self._turn.acquire(blocking=False):
+        while self._has_work and self._turn.acquire(blocking=False):
             try:
-                while jobs:
-                    job, argument = jobs.popleft()
-                    _guarded(job, argument)
-                    if time.perf_counter() > until and not self._closed:
+                self.began_at = time.perf_counter()
+                while True:
+                    if jobs:
+                        job, argument = jobs.popleft()
+                        _guarded(job, argument)
+                    elif not self._run_other():
+                        break
+                    self.began_at = now = time.perf_counter()
+                    if now > until and not self._closed:
                         return
             finally:
                 self._turn.release()
 
+    def _run_other(self) -> bool:
+        """There is no job: the turn of a laggard, or the end. Returns whether there was anything to do."""
+        if self._laggards:
+            laggard = self._laggards.popleft()
+            if laggard.take_turn():
+                self._laggards.append(laggard)
+        elif self._last is not None:
+            last, self._last = self._last, None
+            _guarded(self._end, last)
+        else:
+            return False
+        return True
 
-def _guarded(job: Callable[[V], None], argument: V) -> None:
+
+def _guarded(job: Callable[[V], object], argument: V) -> None:
     try:
         job(argument)
     except Exception as error:
         report_unhandled(error, "delivery")
-
-
-class Subscription(abc.DisposableBase):
-    """One observer of one stream or call: its callbacks, the context they were given in, and whether it still listens.
-
-    Only the dispatcher calls ``next``, ``fail`` and ``complete``, so never two at once and never after the end.
-
-    Where a loop runs on the subscriber's thread and is not the one that delivers (``home``), it is nudged after each
-    callback: reactivex' own awaits set a future from the delivering thread and do not wake the loop that waits for it.
-    """
-
-    __slots__ = ("_completed", "_context", "_detach", "_error", "_next", "_nudged", "is_stopped", "joined")
-
-    def __init__(
-        self,
-        on_next: OnNext,
-        on_error: OnError,
-        on_completed: OnCompleted,
-        detach: Callable[[Subscription], None],
-        home: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        running = running_loop()
-        self._nudged = None if running is home else running
-        self._next = on_next
-        self._error = on_error
-        self._completed = on_completed
-        self._context = copy_context()
-        self._detach: Callable[[Subscription], None] | None = detach
-        self.is_stopped = False
-        self.joined = 0  # how many notifications its stream had posted when it came
-
-    def next(self, value: Any) -> None:
-        """Hand a value over."""
-        on_next = self._next
-        if on_next is not None:
-            try:
-                self._context.run(on_next, value)
-            except BaseException as error:
-                _caught(error, "on_next")
-            if self._nudged is not None:
-                _nudge(self._nudged)
-
-    def fail(self, error: Exception) -> None:
-        """Hand the error over, the last thing it hears; without ``on_error`` it is reported as unhandled."""
-        if self.is_stopped:
-            return
-        on_error = self._error
-        self._stop()
-        if on_error is None:
-            report_unhandled(error, "a subscription without on_error")
-            return
-        try:
-            self._context.run(on_error, error)
-        except BaseException as raised:
-            _caught(raised, "on_error")
-        if self._nudged is not None:
-            _nudge(self._nudged)
-
-    def complete(self) -> None:
-        """Say that nothing more comes."""
-        if self.is_stopped:
-            return
-        on_completed = self._completed
-        self._stop()
-        if on_completed is not None:
-            try:
-                self._context.run(on_completed)
-            except BaseException as error:
-                _caught(error, "on_completed")
-            if self._nudged is not None:
-                _nudge(self._nudged)
-
-    def dispose(self) -> None:
-        """Listen no more. Any thread may, also from within a callback."""
-        detach = self._detach
-        self._stop()
-        if detach is not None:
-            detach(self)
-
-    def _stop(self) -> None:
-        self.is_stopped = True
-        self._next = self._error = self._completed = self._detach = None
-
-
-def _nudge(loop: asyncio.AbstractEventLoop) -> None:
-    with suppress(RuntimeError):  # it has closed, and nobody waits there any more
-        loop.call_soon_threadsafe(_do_nothing)
-
-
-def _do_nothing() -> None:
-    """What a nudged loop wakes up for."""
-
-
-def _caught(error: BaseException, callback: str) -> None:
-    _let_out(error)
-    report_unhandled(error, f"{callback} of a subscriber")
-
-
-def callbacks_of(on_next: Any, on_error: OnError, on_completed: OnCompleted) -> tuple[OnNext, OnError, OnCompleted]:
-    """What ``subscribe`` was given, as three callbacks: an observer counts as its three methods."""
-    if on_next is not None and callable(getattr(on_next, "on_next", None)):
-        return on_next.on_next, on_next.on_error, on_next.on_completed
-    return on_next, on_error, on_completed

@@ -32,6 +32,7 @@ from reactivex import operators as ops
 from rxsdk.core.clock import Clock, LoopClock
 from rxsdk.core.connection import Connection
 from rxsdk.core.loop import LoopChoice, LoopLease, choose_loop, running_loop
+from rxsdk.core.mailbox import DeliveryPolicy
 from rxsdk.core.reconnect import ReconnectPolicy
 from rxsdk.core.state import ConnectionState, check_transition
 from rxsdk.core.transport import Connect
@@ -109,6 +110,7 @@ class Life:
         end_rest: Callable[[], Sequence[asyncio.Task[Any]]],
         loop: LoopChoice,
         policy: ReconnectPolicy,
+        delivery: DeliveryPolicy,
         clock: Clock | None,
     ) -> None:
         """Begin to connect.
@@ -122,6 +124,7 @@ class Life:
         self._machine = machine
         self._handlers = handlers
         self._end_rest = end_rest
+        self.dispatcher.policy = delivery
         self.lease = choose_loop(loop)
         self.clock = clock or LoopClock(self.lease.loop)
         self.connection = Connection(

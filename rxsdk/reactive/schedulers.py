@@ -21,8 +21,9 @@ from reactivex import Observable, abc, typing
 from reactivex.disposable import CompositeDisposable, Disposable, SingleAssignmentDisposable
 from reactivex.scheduler.periodicscheduler import PeriodicScheduler
 
+from rxsdk.core.mailbox import MAILBOX_SIZE
 from rxsdk.errors import ConfigurationError, DeliveryOverflow
-from rxsdk.reactive.delivery import MAILBOX_SIZE, report_unhandled
+from rxsdk.reactive.delivery import report_unhandled
 
 __all__ = ["WindowScheduler", "deliver_on"]
 

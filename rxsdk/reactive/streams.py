@@ -2,44 +2,33 @@
 
 Floor 2. reactivex' own ``await`` stalls when the value comes from another thread, because it does not wake the loop;
 these do. `Multicast` is the stream a service feeds: hot, any number of observers, the latest value kept if asked.
+`HotStream` is what it and `rxsdk.reactive.call.Call` have in common.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import Callable, Generator
-from contextlib import suppress
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from reactivex import Observable, abc, operators
+from reactivex.disposable import SingleAssignmentDisposable
 from reactivex.internal.exceptions import SequenceContainsNoElementsError
 
-from rxsdk.core.loop import check_may_block, running_loop
-from rxsdk.errors import DeliveryOverflow
-from rxsdk.reactive.delivery import MAILBOX_SIZE, Dispatcher, Subscription, callbacks_of
+from rxsdk.core.loop import check_may_block, wake
+from rxsdk.core.mailbox import DeliveryPolicy, Mailbox, OnOverflow, check_mailbox
+from rxsdk.reactive.delivery import Dispatcher
+from rxsdk.reactive.fanout import Fanout
+from rxsdk.reactive.iteration import Iteration
+from rxsdk.reactive.subscription import Place, Subscription, callbacks_of, caught, end
 
-__all__ = ["Multicast", "Stream", "wake"]
+__all__ = ["NOTHING", "HotStream", "Multicast", "Stream"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-_NOTHING: Any = object()
-
-
-def wake(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
-    """Set ``future`` of ``loop`` from whatever thread this is."""
-
-    def set_it() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    if running_loop() is loop:
-        set_it()
-    else:
-        with suppress(RuntimeError):  # that loop has closed: nobody waits there any more
-            loop.call_soon_threadsafe(set_it)
+NOTHING: Any = object()
 
 
 class _Last:
@@ -47,7 +36,7 @@ class _Last:
 
     def __init__(self, done: Callable[[], None]) -> None:
         self._done = done
-        self._value = _NOTHING
+        self._value = NOTHING
         self._error: Exception | None = None
 
     def on_next(self, value: Any) -> None:
@@ -67,7 +56,7 @@ class _Last:
                 raise error
             finally:
                 del error
-        if self._value is _NOTHING:
+        if self._value is NOTHING:
             raise SequenceContainsNoElementsError()
         return self._value
 
@@ -82,11 +71,14 @@ class Stream(Observable[T_co]):
     - ``stream.result(timeout_s)``: ``await`` for threads without a loop.
     """
 
+    _source: Observable[T_co] | None = None
+    _lock: threading.RLock | None = None
+
     def __init__(self, dispatcher: Dispatcher, source: Observable[T_co] | None = None) -> None:
         # reactivex' own __init__ is left out: it makes a lock for each, which only some operators want.
         self._dispatcher = dispatcher
-        self._source = source
-        self._lock: threading.RLock | None = None
+        if source is not None:
+            self._source = source
 
     @property
     def lock(self) -> threading.RLock:  # type: ignore[override]
@@ -102,9 +94,37 @@ class Stream(Observable[T_co]):
         on_completed: abc.OnCompleted | None = None,
         *,
         scheduler: abc.SchedulerBase | None = None,
-    ) -> abc.DisposableBase:
+    ) -> Subscription:
         """Subscribe an observer, or up to three callbacks. They are called on the service's loop or its thread."""
-        return cast("Observable[T_co]", self._source).subscribe(on_next, on_error, on_completed, scheduler=scheduler)
+        leaf = _Leaf(*callbacks_of(on_next, on_error, on_completed), self)
+        source = cast("Observable[T_co]", self._source)
+        leaf.upstream.disposable = source.subscribe(leaf.next, leaf.fail, leaf.complete, scheduler=scheduler)
+        return leaf
+
+    def buffered(self, size: int, *, on_overflow: OnOverflow) -> Stream[T_co]:
+        """The same, but for each of its subscribers ``size`` notifications may wait; then ``on_overflow`` decides.
+
+        ``"error"``: the subscriber hears those that wait and then `DeliveryOverflow`. ``"drop_oldest"``: the oldest is
+        dropped. ``"latest"``: only one ever waits, the newest. ``subscription.lag`` and ``.dropped`` count them.
+
+        Raises:
+            ConfigurationError: these make no mailbox.
+        """
+        check_mailbox(size, on_overflow, "size", "on_overflow")
+        return _Buffered(self, DeliveryPolicy(size, on_overflow).mailbox)
+
+    def _detach(self, subscription: Subscription) -> None:
+        cast(_Leaf, subscription).upstream.dispose()
+
+    def _lag_of(self, subscription: Subscription) -> int:
+        return 0  # it is called within the callback of the source's subscription
+
+    def _take_turn(self, subscription: Subscription, place: Place) -> bool:
+        return False
+
+    @property
+    def _mailbox(self) -> Mailbox:
+        return self._dispatcher.policy.mailbox
 
     __iter__ = None  # reactivex' indexing would make a plain ``for`` endless
 
@@ -185,84 +205,113 @@ class Stream(Observable[T_co]):
         """reactivex' name for `result`."""
         return self.result()
 
-    def __aiter__(self) -> _Iteration[T_co]:
-        return _Iteration(self)
+    def __aiter__(self) -> Iteration[T_co]:
+        return Iteration(self, self._mailbox)
 
 
-class _Inbox:
-    """What an iteration has received and not yet given out; bounded like every mailbox."""
+class Source(Fanout, Stream[T]):
+    """A hot stream that its owner feeds: each value goes to all who are subscribed at that moment."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self.values: deque[Any] = deque()
-        self.over = False
-        self.error: Exception | None = None
-        self.waiter: asyncio.Future[None] | None = None
+    def subscribe(
+        self,
+        on_next: abc.ObserverBase[T] | abc.OnNext[T] | None = None,
+        on_error: abc.OnError | None = None,
+        on_completed: abc.OnCompleted | None = None,
+        *,
+        scheduler: abc.SchedulerBase | None = None,
+    ) -> Subscription:
+        """See `Stream.subscribe`."""
+        return self.admit(Subscription(*callbacks_of(on_next, on_error, on_completed), self))
 
-    def on_next(self, value: Any) -> None:
-        if self.over:
-            return
-        if len(self.values) < MAILBOX_SIZE:
-            self.values.append(value)
-            self._wake()
-        else:
-            self.on_error(DeliveryOverflow(MAILBOX_SIZE))
-
-    def on_error(self, error: Exception) -> None:
-        if not self.over:
-            self.error = error
-            self.on_completed()
-
-    def on_completed(self) -> None:
-        self.over = True
-        self._wake()
-
-    def _wake(self) -> None:
-        waiter = self.waiter
-        if waiter is not None:
-            wake(self._loop, waiter)
+    def admit(self, subscription: Subscription) -> Subscription:
+        """Let it hear what comes from now on, and before that what is kept for whoever comes late."""
+        raise NotImplementedError
 
 
-class _Iteration(Generic[T]):
-    """``async for`` over a stream. Dropping it, as ``break`` does, disposes the subscription."""
+class _Leaf(Subscription):
+    """The subscription to what operators have made.
 
-    def __init__(self, stream: Stream[T]) -> None:
-        self._inbox = inbox = _Inbox(asyncio.get_running_loop())
-        self._subscription = stream.subscribe(inbox.on_next, inbox.on_error, inbox.on_completed)
+    What its callbacks raise does not get into the operators, which may be on their way to others too.
+    """
 
-    def __aiter__(self) -> _Iteration[T]:
-        return self
+    __slots__ = ("upstream",)
 
-    async def __anext__(self) -> T:
-        inbox = self._inbox
-        while not inbox.values:
-            if inbox.over:
-                self._subscription.dispose()
-                if inbox.error is not None:
-                    error, inbox.error = inbox.error, None
-                    try:
-                        raise error
-                    finally:
-                        del error
-                raise StopAsyncIteration
-            inbox.waiter = asyncio.get_running_loop().create_future()
-            if not inbox.values and not inbox.over:  # else it came before the waiter was there to be woken
-                await inbox.waiter
-            inbox.waiter = None
-        return cast(T, inbox.values.popleft())
+    def __init__(self, on_next: Any, on_error: Any, on_completed: Any, stream: Stream[Any]) -> None:
+        super().__init__(on_next, on_error, on_completed, stream)
+        self.upstream = SingleAssignmentDisposable()
 
-    async def aclose(self) -> None:
-        """Stop early, as a generator's ``aclose`` does."""
-        self._subscription.dispose()
-        self._inbox.values.clear()
-        self._inbox.over = True
+    def next(self, value: Any) -> None:
+        """See `Subscription.next`; already within the context and the call of the source's subscription."""
+        on_next = self._next
+        if on_next is not None:
+            try:
+                on_next(value)
+            except BaseException as error:
+                out = self.raised(error)
+                if out is not None:
+                    raise out from None
 
-    def __del__(self) -> None:
-        if hasattr(self, "_subscription"):
-            self._subscription.dispose()
+    def _say(self, name: str, callback: Callable[..., Any], *arguments: Any) -> None:
+        self._stop()
+        try:
+            callback(*arguments)
+        except BaseException as error:
+            caught(error, name)
 
 
-class Multicast(Stream[T]):
+class HotStream(Fanout, Stream[T]):
+    """A stream that its owner feeds, to whoever is subscribed at that moment."""
+
+    def subscribe(
+        self,
+        on_next: abc.ObserverBase[T] | abc.OnNext[T] | None = None,
+        on_error: abc.OnError | None = None,
+        on_completed: abc.OnCompleted | None = None,
+        *,
+        scheduler: abc.SchedulerBase | None = None,
+    ) -> Subscription:
+        """See `Stream.subscribe`."""
+        subscription = Subscription(*callbacks_of(on_next, on_error, on_completed), self)
+        self.admit(subscription)
+        return subscription
+
+    def admit(self, subscription: Subscription) -> None:
+        """Give it what is kept for those who come late, and what comes from now on."""
+        raise NotImplementedError
+
+
+class _Buffered(Stream[T]):
+    """A stream whose subscribers have mailboxes of their own choice."""
+
+    def __init__(self, stream: Stream[T], mailbox: Mailbox) -> None:
+        super().__init__(stream._dispatcher, stream)
+        self._granted = mailbox
+
+    @property
+    def _mailbox(self) -> Mailbox:
+        return self._granted
+
+    def subscribe(
+        self,
+        on_next: abc.ObserverBase[T] | abc.OnNext[T] | None = None,
+        on_error: abc.OnError | None = None,
+        on_completed: abc.OnCompleted | None = None,
+        *,
+        scheduler: abc.SchedulerBase | None = None,
+    ) -> Subscription:
+        """See `Stream.subscribe`."""
+        stream = cast("Stream[T]", self._source)
+        relay = stream if isinstance(stream, HotStream) else _Relay(self._dispatcher)
+        subscription = Subscription(*callbacks_of(on_next, on_error, on_completed), relay, self._granted)
+        relay.admit(subscription)
+        if isinstance(relay, _Relay):
+            relay.upstream.disposable = stream.subscribe(
+                relay.on_next, relay.on_error, relay.on_completed, scheduler=scheduler
+            )
+        return subscription
+
+
+class Multicast(HotStream[T]):
     """A hot stream: what is emitted goes to all who are subscribed at that moment.
 
     With ``keep_latest`` a late subscriber is first given the latest value. After its end, everybody is told that end.
@@ -275,51 +324,42 @@ class Multicast(Stream[T]):
         dispatcher: Dispatcher,
         *,
         keep_latest: bool = False,
-        initial: Any = _NOTHING,
+        initial: Any = NOTHING,
         joined: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(dispatcher)
         self._joined = joined
         self._keep_latest = keep_latest
         self._latest = initial
-        self._subscriptions: tuple[Subscription, ...] = ()
         self._is_over = False
         self._error: Exception | None = None
-        self._posted = 0
-        self._delivered = 0
 
     @property
     def has_observers(self) -> bool:
         """Whether anybody listens."""
-        return bool(self._subscriptions)
+        return not self._is_over and self._is_heard()
 
     @property
     def is_over(self) -> bool:
         """Whether it has ended."""
         return self._is_over
 
-    def subscribe(
-        self,
-        on_next: abc.ObserverBase[T] | abc.OnNext[T] | None = None,
-        on_error: abc.OnError | None = None,
-        on_completed: abc.OnCompleted | None = None,
-        *,
-        scheduler: abc.SchedulerBase | None = None,
-    ) -> abc.DisposableBase:
-        """See `Stream.subscribe`."""
-        subscription = Subscription(*callbacks_of(on_next, on_error, on_completed), self._detach, self._dispatcher.loop)
-        with self._dispatcher.lock:
-            if self._latest is not _NOTHING:
-                self._dispatcher.post(subscription.next, self._latest)
+    def admit(self, subscription: Subscription) -> None:
+        """See `HotStream.admit`."""
+        dispatcher = self._dispatcher
+        with dispatcher.lock:
+            if self._latest is not NOTHING:
+                dispatcher.post(subscription.next, self._latest)
             if self._is_over:
-                self._dispatcher.post(self._end_one, subscription)
+                dispatcher.post(self._end_one, subscription)
             else:
-                subscription.joined = self._posted
-                self._subscriptions = (*self._subscriptions, subscription)
-        self._dispatcher.run_if_closed()
+                self._join(subscription)
+        dispatcher.run_if_closed()
         if self._joined is not None:
             self._joined()
-        return subscription
+
+    def _end_one(self, subscription: Subscription) -> None:
+        end((subscription,), self._error)
 
     def emit(self, value: T, delivered: Callable[[bool], None] | None = None) -> bool:
         """Give ``value`` to everybody; returns whether there was anybody.
@@ -332,12 +372,9 @@ class Multicast(Stream[T]):
                 return False
             if self._keep_latest:
                 self._latest = value
-            if not self._subscriptions:
+            if not self._is_heard():
                 return False
-            if self._posted - self._delivered >= MAILBOX_SIZE:
-                self._drop_the_slow()
-            self._posted += 1
-            self._dispatcher.post(self._deliver, (self._subscriptions, value, delivered))
+            self._post(value, delivered)
             return True
 
     def complete(self) -> None:
@@ -350,37 +387,31 @@ class Multicast(Stream[T]):
 
     def _finish(self, error: Exception | None) -> None:
         with self._dispatcher.lock:
-            if self._is_over:
-                return
-            self._is_over = True
-            self._error = error
-            subscriptions, self._subscriptions = self._subscriptions, ()
-            for subscription in subscriptions:
-                self._dispatcher.post(self._end_one, subscription)
+            if not self._is_over:
+                self._is_over = True
+                self._error = error
+                self._post_end()
 
-    def _end_one(self, subscription: Subscription) -> None:
-        if self._error is not None:
-            subscription.fail(self._error)
-        else:
-            subscription.complete()
 
-    def _deliver(self, job: tuple[tuple[Subscription, ...], T, Callable[[bool], None] | None]) -> None:
-        self._delivered += 1
-        subscriptions, value, delivered = job
-        handed = False
-        for subscription in subscriptions:
-            handed = handed or not subscription.is_stopped
-            subscription.next(value)
-        if delivered is not None:
-            delivered(handed)
+class _Relay(Multicast[T]):
+    """Between what operators have made and one subscriber with a mailbox."""
 
-    def _drop_the_slow(self) -> None:
-        """Whoever is a whole mailbox behind is told so and let go."""
-        slow = [one for one in self._subscriptions if self._posted - max(one.joined, self._delivered) >= MAILBOX_SIZE]
-        self._subscriptions = tuple(one for one in self._subscriptions if one not in slow)
-        for subscription in slow:
-            self._dispatcher.post(lambda one: one.fail(DeliveryOverflow(MAILBOX_SIZE)), subscription)
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        super().__init__(dispatcher)
+        self.upstream = SingleAssignmentDisposable()
+
+    def on_next(self, value: T) -> None:
+        self.emit(value)
+        self._dispatcher.run_if_closed()
+
+    def on_error(self, error: Exception) -> None:
+        self.fail(error)
+        self._dispatcher.run_if_closed()
+
+    def on_completed(self) -> None:
+        self.complete()
+        self._dispatcher.run_if_closed()
 
     def _detach(self, subscription: Subscription) -> None:
-        with self._dispatcher.lock:
-            self._subscriptions = tuple(one for one in self._subscriptions if one is not subscription)
+        super()._detach(subscription)
+        self.upstream.dispose()

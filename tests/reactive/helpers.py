@@ -11,7 +11,8 @@ from typing import Any
 
 from rxsdk.errors import CallRejected
 from rxsdk.reactive.call import Call
-from rxsdk.reactive.delivery import Dispatcher, Subscription
+from rxsdk.reactive.delivery import Dispatcher
+from rxsdk.reactive.subscription import Place, Subscription
 
 
 class Notes:
@@ -78,9 +79,26 @@ async def drained_here(dispatcher: Dispatcher, timeout_s: float = 10.0) -> None:
     await asyncio.wait_for(done.wait(), timeout_s)
 
 
+class Nowhere:
+    """A source that has no subscribers; notes which are detached."""
+
+    def __init__(self) -> None:
+        self._dispatcher = Dispatcher()
+        self.detached: list[Subscription] = []
+
+    def _detach(self, subscription: Subscription) -> None:
+        self.detached.append(subscription)
+
+    def _lag_of(self, subscription: Subscription) -> int:
+        return 0
+
+    def _take_turn(self, subscription: Subscription, place: Place) -> bool:
+        return False
+
+
 def subscription_of(notes: Notes) -> Subscription:
     """A subscription that nobody holds."""
-    return Subscription(notes.on_next, notes.on_error, notes.on_completed, lambda _: None)
+    return Subscription(notes.on_next, notes.on_error, notes.on_completed, Nowhere())
 
 
 class Table:

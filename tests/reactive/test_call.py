@@ -129,7 +129,7 @@ def test_cancelling_an_await_does_not_cancel_the_call(table: Table) -> None:
         for _ in range(50):
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(call, 0.0001)
-        assert call._waiters == [], "who waits no longer is forgotten"
+        assert call._waiters == (), "who waits no longer is forgotten"
         call.reply("answer", final=True)
         return await call
 
@@ -182,7 +182,7 @@ def test_result_that_comes_too_late_leaves_the_call_going(table: Table) -> None:
     call = table.call()
     with pytest.raises(TimeoutError, match=r"staff/read: no reply within 0\.01 s"):
         call.result(0.01)
-    assert call._waiters == []
+    assert call._waiters == ()
     call.reply("answer", final=True)
     assert call.result(1) == "answer"
     assert table.cancelled == []

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rxsdk.core.mailbox import DeliveryPolicy
 from rxsdk.core.reconnect import ReconnectPolicy
 from rxsdk.core.state import ConnectionState
 from rxsdk.core.transport import MemoryServer, Transport, memory_pair
@@ -42,6 +43,7 @@ class Opened:
             end_rest=self._end_rest,
             loop=loop,
             policy=ReconnectPolicy(base_s=0.001, cap_s=0.001),
+            delivery=DeliveryPolicy(),
             clock=clock,
         )
 
@@ -456,6 +458,7 @@ def test_dropped_without_being_closed() -> None:
         end_rest=list,
         loop="auto",
         policy=ReconnectPolicy(),
+        delivery=DeliveryPolicy(),
         clock=None,
     )
     with pytest.warns(ResourceWarning, match=r"an open Service was dropped.*close\(\)"):

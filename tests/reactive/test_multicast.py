@@ -7,8 +7,8 @@ import threading
 import pytest
 from reactivex import Observer
 
+from rxsdk.core.mailbox import DeliveryPolicy
 from rxsdk.errors import DeliveryOverflow
-from rxsdk.reactive import streams
 from rxsdk.reactive.delivery import Dispatcher
 from rxsdk.reactive.streams import Multicast
 from tests.reactive.helpers import Notes, delivery_thread, drained
@@ -193,22 +193,20 @@ def test_many_threads_subscribe_and_dispose_while_values_come() -> None:
             thread.join()
     assert failures == []
     assert steady.values == list(range(2000))
-    assert len(stream._subscriptions) == 1
+    assert len(stream._in_step) + len(stream._apart) == 1
 
 
 # -- falling behind
 
 
-@pytest.fixture
-def small_mailbox(monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(streams, "MAILBOX_SIZE", 4)
-    return 4
+SMALL = DeliveryPolicy(mailbox_size=4)
 
 
-def test_who_falls_a_mailbox_behind_is_told_so_and_let_go(small_mailbox: int) -> None:
+def test_who_falls_a_mailbox_behind_is_told_so_and_let_go() -> None:
     early, late = Notes(), Notes()
     gate = threading.Event()
     with delivery_thread() as dispatcher:
+        dispatcher.policy = SMALL
         stream: Multicast[int] = Multicast(dispatcher)
         stream.subscribe(early)
         stream.emit(0)
@@ -224,15 +222,16 @@ def test_who_falls_a_mailbox_behind_is_told_so_and_let_go(small_mailbox: int) ->
         stream.emit(7)
     assert early.values == [0, 1, 2, 3, 4]
     assert isinstance(early.error, DeliveryOverflow)
-    assert early.error.size == small_mailbox
+    assert early.error.size == 4
     assert late.values == [3, 4, 5, 6, 7]
     assert late.error is None
 
 
-def test_a_stream_that_lost_all_its_subscribers_goes_on(small_mailbox: int) -> None:
+def test_a_stream_that_lost_all_its_subscribers_goes_on() -> None:
     slow, new = Notes(), Notes()
     gate = threading.Event()
     with delivery_thread() as dispatcher:
+        dispatcher.policy = SMALL
         stream: Multicast[int] = Multicast(dispatcher)
         stream.subscribe(slow)
         dispatcher.post(lambda _: gate.wait(5), None)
@@ -249,7 +248,7 @@ def test_a_stream_that_lost_all_its_subscribers_goes_on(small_mailbox: int) -> N
 
 
 def test_a_mailbox_holds_what_the_design_says() -> None:
-    assert streams.MAILBOX_SIZE == 16_384
+    assert DeliveryPolicy().mailbox_size == 16_384
     notes, gate = Notes(), threading.Event()
     with delivery_thread() as dispatcher:
         stream: Multicast[int] = Multicast(dispatcher)

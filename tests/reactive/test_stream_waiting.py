@@ -13,11 +13,11 @@ import reactivex
 from reactivex import operators as ops
 from reactivex.internal.exceptions import SequenceContainsNoElementsError
 
-from rxsdk.core.loop import choose_loop
+from rxsdk.core.loop import choose_loop, wake
+from rxsdk.core.mailbox import DeliveryPolicy
 from rxsdk.errors import DeliveryOverflow, WrongThreadError
-from rxsdk.reactive import streams
 from rxsdk.reactive.delivery import Dispatcher
-from rxsdk.reactive.streams import Multicast, Stream, wake
+from rxsdk.reactive.streams import Multicast, Stream
 from tests.conftest import wait_until
 from tests.reactive.helpers import Notes, delivery_thread, drained, drained_here
 
@@ -261,11 +261,10 @@ def test_an_error_comes_after_the_values_before_it_and_once() -> None:
         asyncio.run(scene(Multicast(dispatcher)))
 
 
-def test_an_iteration_that_falls_behind_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "MAILBOX_SIZE", 4)
-
+def test_an_iteration_that_falls_behind_is_told_so() -> None:
     async def scene() -> None:
         dispatcher = Dispatcher()
+        dispatcher.policy = DeliveryPolicy(mailbox_size=4)
         dispatcher.run_on_loop(asyncio.get_running_loop())
         stream: Multicast[int] = Multicast(dispatcher)
         iteration = aiter(stream)

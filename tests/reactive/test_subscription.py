@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from reactivex import Observer
 
-from rxsdk.reactive.delivery import Subscription, callbacks_of
 from rxsdk.reactive.streams import Multicast
-from tests.reactive.helpers import Notes, delivery_thread, drained, subscription_of
+from rxsdk.reactive.subscription import Subscription, callbacks_of
+from tests.reactive.helpers import Notes, Nowhere, delivery_thread, drained, subscription_of
 
 who: ContextVar[str] = ContextVar("who", default="nobody")
 
@@ -43,7 +43,7 @@ def test_an_error_is_an_end_too() -> None:
 
 
 def test_callbacks_that_are_not_there_are_not_missed(unhandled: list[BaseException]) -> None:
-    subscription = Subscription(None, None, None, lambda _: None)
+    subscription = Subscription(None, None, None, Nowhere())
     subscription.next(1)
     subscription.complete()
     assert unhandled == []
@@ -51,37 +51,37 @@ def test_callbacks_that_are_not_there_are_not_missed(unhandled: list[BaseExcepti
 
 def test_an_error_that_nobody_takes_is_unhandled(unhandled: list[BaseException]) -> None:
     error = ValueError("v")
-    Subscription(print, None, None, lambda _: None).fail(error)
+    Subscription(print, None, None, Nowhere()).fail(error)
     assert unhandled == [error]
 
 
 def test_a_callback_that_raises_is_reported_each_time_and_stays(unhandled: list[BaseException]) -> None:
-    subscription = Subscription(fail, fail, fail, lambda _: None)
+    subscription = Subscription(fail, fail, fail, Nowhere())
     subscription.next(1)
     subscription.next(2)
     subscription.complete()
-    Subscription(fail, fail, fail, lambda _: None).fail(ValueError())
+    Subscription(fail, fail, fail, Nowhere()).fail(ValueError())
     assert [type(error) for error in unhandled] == [KeyError] * 4
 
 
 def test_disposing_detaches_once() -> None:
-    detached: list[Subscription] = []
+    nowhere = Nowhere()
     notes = Notes()
-    subscription = Subscription(notes.on_next, notes.on_error, notes.on_completed, detached.append)
+    subscription = Subscription(notes.on_next, notes.on_error, notes.on_completed, nowhere)
     subscription.dispose()
     subscription.dispose()
     subscription.next(1)
     subscription.complete()
-    assert detached == [subscription]
+    assert nowhere.detached == [subscription]
     assert (notes.values, notes.completed) == ([], False)
 
 
 def test_an_ended_subscription_need_not_be_detached() -> None:
-    detached: list[Subscription] = []
-    subscription = Subscription(None, None, None, detached.append)
+    nowhere = Nowhere()
+    subscription = Subscription(None, None, None, nowhere)
     subscription.complete()
     subscription.dispose()
-    assert detached == []
+    assert nowhere.detached == []
 
 
 def test_an_observer_counts_as_its_methods() -> None:

@@ -1,0 +1,241 @@
+"""`Subscription`: one observer of one stream or call, and where it stands in what it is given.
+
+Floor 2. `rxsdk.reactive.fanout` decides what a subscription is given and when; here it is handed over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from contextvars import copy_context
+from typing import Any, Protocol, cast
+
+from reactivex import abc
+
+from rxsdk.core.loop import running_loop
+from rxsdk.core.mailbox import Mailbox
+from rxsdk.reactive.delivery import Dispatcher, let_out, report_unhandled
+
+__all__ = ["Place", "Source", "Subscription", "callbacks_of", "caught", "end", "give"]
+
+OnNext = Callable[[Any], Any] | None
+OnError = Callable[[Exception], Any] | None
+OnCompleted = Callable[[], Any] | None
+
+
+class Source(Protocol):
+    """What a subscription belongs to."""
+
+    _dispatcher: Dispatcher
+
+    def _detach(self, subscription: Subscription) -> None:
+        """It listens no more."""
+
+    def _lag_of(self, subscription: Subscription) -> int:
+        """How many notifications wait for it."""
+
+    def _take_turn(self, subscription: Subscription, place: Place) -> bool:
+        """Give it some of what it missed; returns whether there is more."""
+
+
+class Place:
+    """Where a subscription stands that is not in step with the others."""
+
+    __slots__ = ("at", "dropped", "is_apart", "is_behind", "rest", "size")
+
+    def __init__(self) -> None:
+        self.is_apart = False  # else it has been, and only what it dropped still counts
+        self.at = 0  # the number, in its source's count, of the value that it is given next
+        self.is_behind = False  # it is given what it missed in turns of its own; else the others are to reach it
+        self.rest: deque[Any] | None = None  # it was let go: what it is still given
+        self.size = 0  # and the mailbox that was full
+        self.dropped = 0
+
+
+class Subscription(abc.DisposableBase):
+    """One observer: its callbacks, the context they were given in, and whether it still listens.
+
+    They are called by the dispatcher only, so never two at once and never after the end. `dispose` ends it; so does
+    leaving a ``with`` block.
+
+    Where a loop runs on the subscriber's thread and is not the one that delivers, it is nudged after each callback:
+    reactivex' own awaits set a future from the delivering thread and do not wake the loop that waits for it.
+    """
+
+    __slots__ = ("_completed", "_context", "_error", "_next", "_nudged", "_source", "mailbox", "place")
+
+    def __init__(
+        self,
+        on_next: OnNext,
+        on_error: OnError,
+        on_completed: OnCompleted,
+        source: Source,
+        mailbox: Mailbox | None = None,
+    ) -> None:
+        running = running_loop()
+        self._nudged = None if running is source._dispatcher.loop else running
+        self._next = on_next
+        self._error = on_error
+        self._completed = on_completed
+        self._context = copy_context()
+        self._source: Source | None = source
+        self.mailbox = mailbox  # None: as the service's policy says
+        self.place: Place | None = None
+
+    # -- for its holder
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it has ended or was disposed."""
+        return self._source is None
+
+    @property
+    def lag(self) -> int:
+        """How many notifications wait for it at this moment."""
+        source = self._source
+        return 0 if source is None else source._lag_of(self)
+
+    @property
+    def dropped(self) -> int:
+        """How many notifications it was not given because its mailbox was full (``on_overflow``)."""
+        return 0 if self.place is None else self.place.dropped
+
+    def dispose(self) -> None:
+        """Listen no more. Any thread may, also from within a callback."""
+        source = self._source
+        self._stop()
+        if source is not None:
+            source._detach(self)
+
+    # -- for its source, on the dispatcher
+
+    def next(self, value: Any) -> None:
+        """Hand a value over."""
+        source = self._source
+        if source is not None:
+            give(source._dispatcher, (self,), value)
+
+    def fail(self, error: Exception) -> None:
+        """Hand the error over, the last thing it hears; without ``on_error`` it is reported as unhandled."""
+        on_error = self._error
+        if on_error is not None:
+            self._say("on_error", on_error, error)
+        elif self._source is not None:
+            self._stop()
+            report_unhandled(error, "a subscription without on_error")
+
+    def complete(self) -> None:
+        """Say that nothing more comes."""
+        on_completed = self._completed
+        if on_completed is not None:
+            self._say("on_completed", on_completed)
+        else:
+            self._stop()
+
+    def take_turn(self) -> bool:
+        """See `rxsdk.reactive.delivery.Laggard`."""
+        source, place = self._source, self.place
+        return source is not None and place is not None and source._take_turn(self, place)
+
+    def raised(self, error: BaseException) -> BaseException | None:
+        """Its ``on_next`` raised: report that, and keep or detach it, as the policy says.
+
+        Returns what is to be raised on, once the others have been given the value.
+        """
+        source = self._source
+        if source is not None and source._dispatcher.policy.on_raise == "detach":
+            self.dispose()
+        try:
+            caught(error, "on_next")
+        except BaseException as out:
+            return out
+        return None
+
+    def _say(self, name: str, callback: Callable[..., Any], *arguments: Any) -> None:
+        """The last word."""
+        dispatcher = cast(Source, self._source)._dispatcher
+        self._stop()
+        dispatcher.calls = (self,), iter(())
+        try:
+            self._context.run(callback, *arguments)
+        except BaseException as error:
+            caught(error, name)
+        finally:
+            dispatcher.calls = None
+        if self._nudged is not None:
+            _nudge(self._nudged)
+
+    def _stop(self) -> None:
+        self._source = self._next = self._error = self._completed = None
+
+
+def give(
+    dispatcher: Dispatcher,
+    subscriptions: Sequence[Subscription],
+    value: Any,
+    turn: Iterator[Subscription] | None = None,
+) -> None:
+    """Hand ``value`` to each of ``subscriptions``, which ``turn`` gives one after the other.
+
+    Raises:
+        KeyboardInterrupt, SystemExit: a callback did, on the caller's loop.
+    """
+    out: BaseException | None = None
+    if turn is None:
+        turn = iter(subscriptions)
+    dispatcher.calls = subscriptions, turn
+    for subscription in turn:  # little in it: an event may have many subscribers
+        on_next = subscription._next
+        if on_next is not None:
+            try:
+                subscription._context.run(on_next, value)
+            except BaseException as error:
+                out = subscription.raised(error) or out
+            if subscription._nudged is not None:
+                _nudge(subscription._nudged)
+    dispatcher.calls = None
+    if out is not None:
+        raise out
+
+
+def end(subscriptions: Iterable[Subscription], error: Exception | None) -> None:
+    """Tell each of ``subscriptions`` that it ends with ``error``, or is complete.
+
+    Raises:
+        KeyboardInterrupt, SystemExit: a callback did, on the caller's loop.
+    """
+    out: BaseException | None = None
+    for subscription in subscriptions:
+        try:
+            if error is None:
+                subscription.complete()
+            else:
+                subscription.fail(error)
+        except BaseException as raised:
+            out = raised
+    if out is not None:
+        raise out
+
+
+def _nudge(loop: asyncio.AbstractEventLoop) -> None:
+    with suppress(RuntimeError):  # it has closed, and nobody waits there any more
+        loop.call_soon_threadsafe(_do_nothing)
+
+
+def _do_nothing() -> None:
+    """What a nudged loop wakes up for."""
+
+
+def caught(error: BaseException, callback: str) -> None:
+    """Report what a callback raised, unless it is to end the program."""
+    let_out(error)
+    report_unhandled(error, f"{callback} of a subscriber")
+
+
+def callbacks_of(on_next: Any, on_error: OnError, on_completed: OnCompleted) -> tuple[OnNext, OnError, OnCompleted]:
+    """What ``subscribe`` was given, as three callbacks: an observer counts as its three methods."""
+    if on_next is not None and callable(getattr(on_next, "on_next", None)):
+        return on_next.on_next, on_next.on_error, on_next.on_completed
+    return on_next, on_error, on_completed
