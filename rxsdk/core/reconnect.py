@@ -28,8 +28,11 @@ class ReconnectPolicy:
     That keeps a thousand clients of a restarted server from coming back in step.
 
     Args:
-        max_attempts: give up after so many tries in a row that failed; None never does.
-        is_fatal: whether to give up at once because of this error; a pure function.
+        base_s: Seconds of the first delay, at most.
+        factor: How much longer each next one may be.
+        cap_s: Seconds that no delay is longer than.
+        max_attempts: Give up after so many tries in a row that failed; None never does.
+        is_fatal: Whether to give up at once because of this error; a pure function.
     """
 
     base_s: float = 0.5

@@ -20,10 +20,14 @@ _WINDOW_S = 60.0
 class QuotaPolicy:
     """What to do about the server's quota of messages a minute.
 
-    A 429 means that the message was not processed. With ``retry`` it is sent again once the server's minute is over, if
-    its queue time allows; without, the call ends with `CallRejected`. ``messages_per_minute`` keeps under the quota to
-    begin with: so many messages are written in any minute, heartbeats first. (The stock server allows 40 to anonymous
-    connections and 100 to authed ones; each chunk of a file counts.)
+    A 429 means that the message was not processed. (The stock server allows 40 to anonymous connections and 100 to
+    authed ones; each chunk of a file counts.)
+
+    Args:
+        retry: Send it again once the server's minute is over, if its queue time allows; else the call ends with
+            `CallRejected`.
+        messages_per_minute: Keep under the quota to begin with: so many messages are written in any minute, heartbeats
+            first; None is no limit.
     """
 
     retry: bool = True

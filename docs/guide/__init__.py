@@ -1,0 +1,29 @@
+"""
+# rxsdk
+
+A reactive WebSocket SDK for LIMP: every call returns an Observable, which you can also `await` or block on.
+
+```python
+from rxsdk import ApiService, Q, SDKConfig
+
+config = SDKConfig(api="wss://limp.example.com/ws", anon_token="…", auth_attrs=["email"])
+
+with ApiService(config) as api:
+    api.auth("email", "ada@example.com", password).result()
+    for staff in api.call("staff/read", query=(Q.rank > 3).sort("-rank").limit(5)).result().docs:
+        print(staff["name"])
+```
+
+| you want to | read |
+|---|---|
+| know every setting | `docs.guide.settings` |
+| know where a connection can be, and how it moves | `docs.guide.states` |
+| know what can go wrong, and what to do then | `docs.guide.errors` |
+| ask for documents, change them, have them typed | `docs.guide.documents` |
+| come from the Angular or the NativeScript SDK | `docs.guide.from_angular` |
+| test your app | `docs.guide.testing` |
+| use it on Windows or macOS | `docs.guide.platforms` |
+| look something up | `rxsdk` |
+"""
+
+__all__ = ["documents", "errors", "from_angular", "platforms", "settings", "states", "testing"]

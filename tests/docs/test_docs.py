@@ -1,0 +1,126 @@
+"""The documentation: it builds, and what it says is so."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rxsdk
+from docs.__main__ import MODULES, build
+from docs.guide import __all__ as pages
+from docs.guide import errors, settings, states
+from rxsdk import Q, QuotaPolicy, ReconnectPolicy, SDKConfig
+from rxsdk.core.state import TRANSITIONS
+from tests.cli.conftest import REPOSITORY, environment
+
+TEXTS = {name: importlib.import_module(f"docs.guide.{name}").__doc__ or "" for name in pages}
+LIBRARY = [name for name in MODULES if name != "docs.guide"]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("docs")
+    build(folder)
+    return folder
+
+
+def html(built: Path, module: str) -> str:
+    return (built / Path(*module.split("."))).with_suffix(".html").read_text("utf-8")
+
+
+def test_every_page_is_there(built: Path) -> None:
+    assert sorted(pages) == sorted(path.stem for path in (built / "docs" / "guide").glob("*.html"))
+    for module in MODULES:
+        assert "<h1" in html(built, module)
+
+
+def test_every_public_name_is_there(built: Path) -> None:
+    text = html(built, "rxsdk")
+    assert [name for name in rxsdk.__all__ if f'id="{name}"' not in text] == []
+    assert 'id="ApiService.call"' in text
+
+
+def test_no_link_of_the_guide_leads_nowhere(built: Path) -> None:
+    for name in pages:
+        page = built / "docs" / "guide" / f"{name}.html"
+        links = re.findall(r'href="([^":]+\.html)(?:#([^"]*))?"', page.read_text("utf-8"))
+        assert [link for link, _ in links if not (page.parent / link).is_file()] == []
+
+
+def test_what_it_names_in_the_library_is_there() -> None:
+    named = {name for text in TEXTS.values() for name in re.findall(r"`(rxsdk(?:\.\w+)+)`", text)}
+    assert len(named) > 5
+    for name in named - {"rxsdk.wire"}:  # a logger
+        module, _, attr = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), attr) or importlib.import_module(name), name
+
+
+@pytest.mark.parametrize("kind", [SDKConfig, ReconnectPolicy, QuotaPolicy])
+def test_every_setting_is_told(kind: type) -> None:
+    table = settings.table(kind)
+    for field in dataclasses.fields(kind):
+        assert f"| `{field.name}` |" in table
+        assert settings.described(kind)[field.name]
+    assert table.count("\n") == len(dataclasses.fields(kind)) + 1
+    assert table in TEXTS["settings"]
+
+
+def test_every_error_is_told_with_what_to_do() -> None:
+    named = {kind.__name__ for _, kind in errors.kinds()}
+    assert named == set(rxsdk.errors.__all__)
+    leaves = {kind for _, kind in errors.kinds() if not kind.__subclasses__()}
+    assert leaves <= errors.WHAT_TO_DO.keys()
+
+
+def test_every_state_is_drawn() -> None:
+    assert states.PLACES.keys() == TRANSITIONS.keys()
+    assert all(after in TRANSITIONS[before] for before, found in states.DRAWN.items() for after in found)
+    drawing = states.drawing()
+    assert drawing.count("<line") == sum(map(len, states.DRAWN.values()))
+    assert [name for name in TRANSITIONS if f">{name}</text>" not in drawing] == []
+    assert states.table().count("\n") == sum(map(len, TRANSITIONS.values())) + 1
+
+
+@pytest.mark.parametrize("name", pages)
+def test_the_python_it_shows_is_python(name: str) -> None:
+    for code in re.findall(r"```python\n(.*?)```", TEXTS[name], re.DOTALL):
+        compile(code.replace("…", "..."), name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def test_the_queries_it_shows_are_what_they_become() -> None:
+    rows = re.findall(r"^\| (`.*Q.*) \| (`\[.*`) \|$", TEXTS["documents"], re.MULTILINE)
+    assert len(rows) > 8
+    for left, right in rows:
+        shown = re.findall(r"`([^`]*)`", left.replace("\\|", "|"))
+        wire = re.findall(r"`([^`]*)`", right)
+        assert len(shown) == len(wire)
+        for query, items in zip(shown, wire, strict=True):
+            if "…" not in items:
+                assert eval(query, {"Q": Q}) == eval(items, {"true": True}), query
+
+
+def test_it_is_one_command(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "docs", tmp_path / "here"],
+        capture_output=True, encoding="utf-8", cwd=REPOSITORY, env=environment(), timeout=50, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"Wrote {tmp_path / 'here' / 'index.html'}\n"
+    assert (tmp_path / "here" / "index.html").is_file()
+
+
+def test_without_pdoc_it_says_how_to_get_it() -> None:
+    code = "import sys, runpy; sys.modules['pdoc'] = None; sys.modules['pdoc.render'] = None; sys.argv = ['docs']; "
+    code += "runpy.run_module('docs', run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, encoding="utf-8", cwd=REPOSITORY, env=environment(), timeout=50, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "python -m docs needs pdoc: pip install 'rxsdk[docs]'\n")
