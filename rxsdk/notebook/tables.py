@@ -1,0 +1,168 @@
+"""Docs as a table, and a reply with its docs: pure functions from values to markup.
+
+A leaf. Secrets are taken out first, by the rules of `rxsdk.protocols.limp.res.redact`; every text is escaped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from rxsdk.notebook.html import Child, Html, tag
+from rxsdk.protocols.limp.res import Res, redact
+
+__all__ = ["MOST_ROWS", "as_doc", "pill", "reply", "size_text", "table_of"]
+
+MOST_ROWS = 50
+_MOST_COLUMNS = 14
+_LONGEST = 120
+_ID = re.compile(r"[0-9a-f]{24}")
+_LOCALE = re.compile(r"[a-z]{2,3}_[A-Z]{2}")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d)?[.\d]*(?:Z|[+-]\d\d:?\d\d)?")
+_KIB = 1024
+_SHOWN_OTHERWISE = frozenset({"docs", "call_id", "code"})
+
+
+def as_doc(value: Any) -> dict[str, Any] | None:
+    """A document as plain JSON without secrets; None for what is none. Typed docs are taken apart."""
+    if not isinstance(value, Mapping):
+        try:
+            value = msgspec.to_builtins(value, str_keys=True)
+        except (TypeError, msgspec.MsgspecError):
+            return None
+    if not isinstance(value, Mapping):
+        return None
+    plain = redact(dict(value))
+    return plain if isinstance(plain, dict) else None
+
+
+def table_of(docs: Sequence[Mapping[str, Any]], *, fresh: Collection[int] = (), limit: int = MOST_ROWS) -> Html:
+    """A table of documents that `as_doc` made; the rows numbered in ``fresh`` light up."""
+    columns = list(dict.fromkeys(key for doc in docs[:limit] for key in doc))
+    more_columns, columns = columns[_MOST_COLUMNS:], columns[:_MOST_COLUMNS]
+    head = tag("tr", [tag("th", str(column)) for column in columns])
+    rows: list[Child] = [
+        tag("tr", [_cell(doc.get(column)) for column in columns], class_="rx-fresh" if number in fresh else None)
+        for number, doc in enumerate(docs[:limit])
+    ]
+    table = tag("table", tag("thead", head), tag("tbody", rows), class_="rx-table")
+    left_out = [
+        f"{len(docs) - limit:,} more rows" if len(docs) > limit else "",
+        f"more columns: {', '.join(map(str, more_columns))}" if more_columns else "",
+    ]
+    foot = " · ".join(filter(None, left_out))
+    scroll = tag("div", table, class_="rx-scroll")
+    return Html(scroll + tag("div", foot, class_="rx-foot")) if foot else scroll
+
+
+def reply(res: Res[Any], title: str | None = None, *above: Child) -> Html:
+    """What the server answered: its status and text, its docs as a table (under ``above``), what else it sent."""
+    tone = "good" if res.status == 200 else "bad"
+    head = tag(
+        "div",
+        pill(tone, str(res.status)),
+        tag("span", title, class_="rx-name") if title else None,
+        tag("span", res.msg, dir="auto"),
+        tag("span", res.code, class_="rx-code rx-muted") if res.code else None,
+        class_="rx-head",
+    )
+    docs = [as_doc(doc) for doc in res.docs]
+    rows = [doc for doc in docs if doc is not None]
+    rest = as_doc({key: value for key, value in res.args.items() if key not in _SHOWN_OTHERWISE}) or {}
+    facts = [*_session_facts(rest.pop("session", None)), *rest.items()]
+    foot: list[Child] = [
+        tag("span", tag("span", key, class_="rx-key"), _value(value), class_="rx-fact")
+        for key, value in facts
+        if value is not None and value not in ({}, [])
+    ]
+    return tag(
+        "div",
+        head,
+        *above,
+        table_of(rows) if rows else None,
+        tag("div", foot, class_="rx-foot") if foot else None,
+        class_="rx-card",
+    )
+
+
+def _session_facts(session: Any) -> list[tuple[str, Any]]:
+    if not isinstance(session, dict):
+        return []
+    user = session.get("user")
+    name = user.get("email") or user.get("_id") if isinstance(user, dict) else user
+    return [("signed in as", name), ("until", session.get("expiry"))]
+
+
+def pill(tone: str, text: str) -> Html:
+    """A short coloured word; ``tone`` is good, wait, bad or off."""
+    return tag("span", text, class_=f"rx-pill rx-{tone}")
+
+
+def size_text(n_bytes: float) -> str:
+    """A number of bytes for people."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if n_bytes < _KIB:
+            return f"{n_bytes:,.0f} {unit}" if unit == "bytes" else f"{n_bytes:,.1f} {unit}"
+        n_bytes /= _KIB
+    return f"{n_bytes:,.1f} GiB"
+
+
+def _cell(value: Any) -> Html:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return tag("td", _value(value), class_="rx-number" if is_number else None)
+
+
+def _value(value: Any) -> Child:
+    if value is None:
+        return tag("span", "–", class_="rx-muted")
+    if isinstance(value, bool):
+        return "✓" if value else "✗"
+    if isinstance(value, (int, float)):
+        return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, dict) and value:
+        return _dict(value)
+    return _json(value)
+
+
+def _text(value: str) -> Child:
+    if _ID.fullmatch(value):
+        return tag("span", f"…{value[-6:]}", class_="rx-id", title=value)
+    time = _TIME.fullmatch(value)
+    if time:
+        return tag("span", f"{time[1]} {time[2]}", title=value)
+    return tag("bdi", _short(value), title=value[:1000] if len(value) > _LONGEST else None)
+
+
+def _dict(value: dict[str, Any]) -> Child:
+    if all(isinstance(key, str) and _LOCALE.fullmatch(key) for key in value):
+        texts = {str(text): locale for locale, text in reversed(value.items()) if text}
+        words: list[Child] = []
+        for text, locale in texts.items():
+            words += [tag("span", " · ", class_="rx-muted") if words else None, _worded(text, locale)]
+        return words
+    if isinstance(value.get("name"), str) and {"type", "size"} <= value.keys():
+        size = value["size"]
+        note = size_text(size) if isinstance(size, (int, float)) else ""
+        return tag("span", _short(value["name"]), " ", tag("span", note, class_="rx-muted"), class_="rx-file")
+    return _json(value)
+
+
+def _worded(text: str, locale: str) -> Html:
+    return tag("bdi", _short(text), lang=locale[:2], title=f"{locale}: {text[:1000]}")
+
+
+def _json(value: Any) -> Html:
+    try:
+        text = msgspec.json.encode(value).decode()
+    except (TypeError, ValueError, msgspec.MsgspecError):
+        text = repr(value)
+    return tag("span", _short(text), class_="rx-code", title=text[:1000] if len(text) > _LONGEST else None)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

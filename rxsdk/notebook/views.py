@@ -1,0 +1,316 @@
+"""What can be shown live: a stream as a table, a call as its progress, the connection as a badge.
+
+A leaf. A view is started with a function to call when it has changed, says with `html` what there is to see now, and
+ends by itself (`is_over`) or when what `start` returned is disposed. Streams call it on their thread, the painter asks
+it on another; a lock keeps the two apart. It knows nothing of notebooks: `rxsdk.notebook.cells` shows it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from reactivex import Observable, abc
+from reactivex.disposable import CompositeDisposable
+
+from rxsdk.core.state import ConnectionState
+from rxsdk.limp import ApiService
+from rxsdk.notebook.html import Child, Html, framed, tag
+from rxsdk.notebook.tables import as_doc, pill, reply, size_text, table_of
+from rxsdk.protocols.limp.res import Res, redact
+from rxsdk.reactive.call import Call
+from rxsdk.reactive.progress import UploadProgress
+
+__all__ = ["Badge", "Live", "Progress", "View"]
+
+_LOG_LENGTH = 20
+_TONES = {
+    "ready": "good",
+    "connecting": "wait",
+    "verifying": "wait",
+    "authenticating": "wait",
+    "reconnecting": "wait",
+    "failed": "bad",
+}
+
+
+class View(Protocol):
+    """See the module."""
+
+    is_over: bool
+
+    @property
+    def ticks(self) -> bool:
+        """Whether it changes by time alone, and wants to be asked every second."""
+
+    def start(self, changed: Callable[[], None]) -> abc.DisposableBase:
+        """Subscribe; from now on ``changed`` is called when there is something new to see."""
+
+    def html(self) -> Html:
+        """What there is to see now."""
+
+
+class Live:
+    """A stream as a live table.
+
+    What comes decides what is shown: messages of a watch create, change and take away rows; a list of documents is the
+    whole table; a single document with an ``_id`` is one row of it; anything else becomes a log of the latest values.
+    """
+
+    ticks = False
+
+    def __init__(self, source: Observable[Any], title: str) -> None:
+        self._source = source
+        self._title = title
+        self._lock = threading.Lock()
+        self._rows: dict[Any, dict[str, Any]] = {}
+        self._shown: dict[Any, dict[str, Any]] | None = None
+        self._log: deque[tuple[float, str]] = deque(maxlen=_LOG_LENGTH)
+        self._count = 0
+        self._error: Exception | None = None
+        self.is_over = False
+
+    def start(self, changed: Callable[[], None]) -> abc.DisposableBase:
+        """See `View`."""
+
+        def on_next(value: Any) -> None:
+            self.take(value)
+            changed()
+
+        def on_end(error: Exception | None = None) -> None:
+            self.end(error)
+            changed()
+
+        return self._source.subscribe(on_next, on_end, on_end)
+
+    def take(self, value: Any) -> None:
+        """One more value."""
+        with self._lock:
+            self._count += 1
+            self._take(value)
+
+    def end(self, error: Exception | None = None) -> None:
+        """Nothing more comes."""
+        with self._lock:
+            self._error, self.is_over = error, True
+
+    def html(self) -> Html:
+        """See `View`."""
+        with self._lock:
+            if self._error is not None:
+                state = pill("bad", "failed")
+            else:
+                state = pill("off", "ended") if self.is_over else pill("good", "live")
+            body = self._log_table() if self._log else self._table()
+            counts = (
+                f"{len(self._rows):,} docs · {self._count:,} messages" if not self._log else f"{self._count:,} values"
+            )
+        head = tag(
+            "div",
+            state,
+            tag("span", self._title, class_="rx-name"),
+            tag("span", counts, class_="rx-muted"),
+            class_="rx-head",
+        )
+        error = None if self._error is None else tag("div", _text_of(self._error), class_="rx-foot rx-bad")
+        return framed(tag("div", head, body, error, class_="rx-card"))
+
+    def _table(self) -> Html:
+        before, self._shown = self._shown, dict(self._rows)
+        if not self._rows:
+            return tag("div", "Nothing yet.", class_="rx-empty")
+        fresh = (
+            [] if before is None else [n for n, (key, doc) in enumerate(self._rows.items()) if before.get(key) != doc]
+        )
+        return table_of(list(self._rows.values()), fresh=fresh)
+
+    def _log_table(self) -> Html:
+        rows: list[Mapping[str, Any]] = [
+            {"time": time.strftime("%H:%M:%S", time.localtime(at)), "value": text} for at, text in reversed(self._log)
+        ]
+        return table_of(rows)
+
+    def _take(self, value: Any) -> None:
+        if isinstance(value, Res):
+            self._take_res(value)
+            return
+        many = list(value.values()) if isinstance(value, Mapping) and "_id" not in value else value
+        if isinstance(many, (list, tuple)) and len(rows := _keyed(many)) == len(many):
+            self._rows = rows
+        elif row := _keyed([value]):
+            self._rows.update(row)
+        else:
+            self._log.append((time.time(), repr(redact(value))))
+
+    def _take_res(self, res: Res[Any]) -> None:
+        operation = res.args.get("oper")
+        if operation == "delete":
+            for key in _keyed(res.docs):
+                self._rows.pop(key, None)
+        elif operation is not None:
+            for key, doc in _keyed(res.docs).items():
+                self._rows[key] = {**self._rows.get(key, {}), **doc}
+        elif "watch" not in res.args:
+            self._rows = _keyed(res.docs)
+
+
+class Progress:
+    """A call: its files going up, then its reply; a watch becomes `Live`."""
+
+    def __init__(self, call: Call[Any]) -> None:
+        self._call = call
+        self._lock = threading.Lock()
+        self._files: dict[tuple[str, int], UploadProgress] = {}
+        self._started = time.monotonic()
+        self._reply: Any = None
+        self._error: Exception | None = None
+        self._live: Live | None = None
+        self.ticks = True
+        self.is_over = False
+
+    def start(self, changed: Callable[[], None]) -> abc.DisposableBase:
+        """See `View`."""
+
+        def on_next(value: Any) -> None:
+            with self._lock:
+                self._reply, self.ticks = value, False
+                if self._live is None and isinstance(value, Res) and "watch" in value.args:
+                    self._live = Live(self._call, self._call.endpoint)
+            if self._live is not None:
+                self._live.take(value)
+            changed()
+
+        def on_end(error: Exception | None = None) -> None:
+            with self._lock:
+                self._error, self.is_over, self.ticks = error, True, False
+            if self._live is not None:
+                self._live.end(error)
+            changed()
+
+        def on_progress(progress: UploadProgress) -> None:
+            with self._lock:
+                self._files[progress.attr, progress.index] = progress
+            changed()
+
+        subscriptions = CompositeDisposable(self._call.subscribe(on_next, on_end, on_end))
+        subscriptions.add(self._call.progress.subscribe(on_progress, lambda _error: None))  # the call tells it too
+        return subscriptions
+
+    def html(self) -> Html:
+        """See `View`."""
+        with self._lock:
+            files, answer, error = list(self._files.values()), self._reply, self._error
+        if self._live is not None:
+            return self._live.html()
+        lines: list[Child] = [_file_line(progress) for progress in files]
+        below = tag("div", lines, class_="rx-lines") if lines else None
+        if isinstance(answer, Res):
+            return framed(reply(answer, self._call.endpoint, below))
+        if error is not None:
+            state, note = pill("bad", type(error).__name__), _text_of(error)
+        elif answer is not None:
+            state, note = pill("good", "done"), repr(answer)
+        else:
+            state = pill("wait", "uploading" if files else "waiting")
+            note = f"{time.monotonic() - self._started:.0f} s"
+        head = tag(
+            "div",
+            state,
+            tag("span", self._call.endpoint, class_="rx-name"),
+            tag("span", note, class_="rx-muted"),
+            class_="rx-head",
+        )
+        return framed(tag("div", head, below, class_="rx-card"))
+
+
+class Badge:
+    """The connection: its state, why, when it tries again, and who is signed in."""
+
+    def __init__(self, api: ApiService) -> None:
+        self._api = api
+        self._where = repr(api).split()[1]
+        self._state = api.state
+        self.is_over = False
+
+    @property
+    def ticks(self) -> bool:
+        """See `View`: while it counts down to the next try."""
+        return self._state.retry_at is not None
+
+    def start(self, changed: Callable[[], None]) -> abc.DisposableBase:
+        """See `View`."""
+
+        def on_state(state: ConnectionState) -> None:
+            self._state = state
+            changed()
+
+        def on_end(_error: Exception | None = None) -> None:
+            self.is_over = True
+            changed()
+
+        return CompositeDisposable(
+            self._api.state_stream.subscribe(on_state, on_end, on_end),
+            self._api.authed_stream.subscribe(lambda _: changed(), lambda _: None),
+        )
+
+    def html(self) -> Html:
+        """See `View`."""
+        state = self._state
+        notes: list[str] = []
+        if state.retry_at is not None:
+            seconds = max(0, round(state.retry_at - time.time()))
+            notes.append(f"try {state.attempt + 1} in {seconds} s" if seconds else f"try {state.attempt + 1} now")
+        if state.reason is not None:
+            notes.append(str(state.reason))
+        badge = tag(
+            "div",
+            pill(_TONES.get(state.name, "off"), state.name),
+            tag("span", self._where, class_="rx-code"),
+            tag("span", _who(self._api), class_="rx-muted"),
+            [tag("span", note, class_="rx-muted") for note in notes],
+            class_="rx-card rx-badge",
+        )
+        return framed(badge)
+
+
+def _who(api: ApiService) -> str:
+    session = api.session
+    if session is None:
+        return "nobody signed in"
+    user = session.get("user")
+    known = user if isinstance(user, Mapping) else {"_id": user}
+    return f"signed in as {known.get('email') or known.get('_id')}"
+
+
+def _file_line(progress: UploadProgress) -> Html:
+    share = progress.sent_bytes / progress.total_bytes if progress.total_bytes else 0.0
+    notes = [f"{size_text(progress.sent_bytes)} of {size_text(progress.total_bytes)}"]
+    if progress.rate_bytes_per_s:
+        notes.append(f"{size_text(progress.rate_bytes_per_s)}/s")
+    if progress.eta_s is not None:
+        notes.append(f"{progress.eta_s:.0f} s left")
+    notes.append(progress.phase.replace("_", " "))
+    tone = {"done": "rx-good", "failed": "rx-bad", "sending": None}.get(progress.phase, "rx-held")
+    return tag(
+        "div",
+        tag(
+            "div",
+            tag("span", tag("span", progress.attr, class_="rx-key rx-muted"), progress.name),
+            tag("span", " · ".join(notes), class_="rx-muted"),
+            class_="rx-line",
+        ),
+        tag("div", tag("div", style=f"width: {100 * share:.1f}%"), class_=" ".join(filter(None, ["rx-bar", tone]))),
+    )
+
+
+def _keyed(docs: Iterable[Any]) -> dict[Any, dict[str, Any]]:
+    """Documents by their ``_id``, which is what makes them rows; those without are left out."""
+    made = (doc for doc in map(as_doc, docs) if doc is not None)
+    return {doc["_id"]: doc for doc in made if isinstance(doc.get("_id"), (str, int))}
+
+
+def _text_of(error: Exception) -> str:
+    return str(error) or type(error).__name__
