@@ -29,6 +29,7 @@ from rxsdk.errors import (
     ProtocolError,
     RemoteProtocolError,
     RxSdkError,
+    SylkError,
     TransportError,
     UploadError,
     VerifyRefused,
@@ -45,6 +46,7 @@ from rxsdk.reactive.progress import UploadProgress
 from rxsdk.reactive.streams import Stream
 from rxsdk.reactive.subscription import Subscription
 from rxsdk.secret import Secret
+from rxsdk.sylk import SylkAccount, SylkConfig, SylkFeed, SylkRoom, SylkService, SylkSession, SylkState
 
 __version__ = "0.1.0"
 
@@ -107,6 +109,14 @@ __all__ = [
     "SetIndex",
     "Stream",
     "Subscription",
+    "SylkAccount",
+    "SylkConfig",
+    "SylkError",
+    "SylkFeed",
+    "SylkRoom",
+    "SylkService",
+    "SylkSession",
+    "SylkState",
     "TransportError",
     "UploadError",
     "UploadProgress",

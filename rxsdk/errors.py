@@ -13,6 +13,7 @@
     ├── CallError               what became of one call
     │   ├── InvalidCall         its arguments cannot make a call (raised by ``call`` itself)
     │   ├── CallRejected        answered with a status other than 200
+    │   ├── SylkError           a SylkServer answered ``error``
     │   ├── CallTimeout         written, not answered in time
     │   ├── CallNotSent         never written: safe to repeat
     │   ├── CallOutcomeUnknown  written, connection gone before the answer: may or may not have run
@@ -54,6 +55,7 @@ __all__ = [
     "ProtocolError",
     "RemoteProtocolError",
     "RxSdkError",
+    "SylkError",
     "TransportError",
     "UploadError",
     "VerifyRefused",
@@ -196,6 +198,17 @@ class CallRejected(CallError):
 
     def __str__(self) -> str:
         return f"{self.endpoint}: {self.status} {self.code or ''} {self.msg!r}".replace("  ", " ")
+
+
+class SylkError(CallError):
+    """A SylkServer refused the request of the kind ``endpoint``; ``error`` is what it said."""
+
+    def __init__(self, endpoint: str, error: str) -> None:
+        super().__init__(endpoint, error)
+        self.error = error
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}: {self.error!r}"
 
 
 class CallTimeout(CallError):

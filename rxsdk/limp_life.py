@@ -62,7 +62,7 @@ from rxsdk.reactive.delivery import report_unhandled
 from rxsdk.reactive.life import Life
 from rxsdk.reactive.streams import Multicast
 from rxsdk.secret import Secret
-from rxsdk.telemetry import telemetry_for
+from rxsdk.telemetry import show_wire, telemetry_for
 
 __all__ = ["LimpLife", "checked_auth_docs", "checked_password"]
 
@@ -97,7 +97,7 @@ class LimpLife:
     def open(self, owner: object, config: SDKConfig, connect: Connect, clock: Clock | None) -> None:
         """See `Inside.open`."""
         if config.debug:
-            _show_wire()
+            show_wire()
         self._config = config
         self._is_shown = config.debug
         self._telemetry = telemetry_for(config.telemetry, "limp", config.api)
@@ -405,11 +405,3 @@ def _call_ids() -> Iterator[str]:
 
 def _show_written(request: Request) -> None:
     _wire_log.debug("→ %s", shown_request(request))
-
-
-def _show_wire() -> None:
-    """The trace was asked for, so it is shown even where the application has not set up logging."""
-    _wire_log.setLevel(logging.DEBUG)
-    if not _wire_log.hasHandlers():
-        _wire_log.addHandler(logging.StreamHandler())
-        _wire_log.propagate = False  # what the application sets up later shows it no second time

@@ -1,4 +1,4 @@
-"""Telemetry: spans and counters through the OpenTelemetry API, when the config asks for them.
+"""Telemetry: spans and counters through the OpenTelemetry API, when the config asks for them; and the wire's trace.
 
 A leaf of floor 3, used by the services. The API package is the extra ``rxsdk[telemetry]``; without an SDK configured by
 the application it does nothing. Names and counts are told, never queries, docs or tokens.
@@ -19,7 +19,7 @@ from rxsdk.errors import CallRejected, ConfigurationError
 if TYPE_CHECKING:
     from rxsdk.reactive.call import Call
 
-__all__ = ["OpenTelemetry", "Silence", "Telemetry", "telemetry_for"]
+__all__ = ["OpenTelemetry", "Silence", "Telemetry", "show_wire", "telemetry_for"]
 
 
 class Telemetry(Protocol):

@@ -30,6 +30,7 @@ from rxsdk.errors import (
     NoCredentials,
     RemoteProtocolError,
     RxSdkError,
+    SylkError,
     UploadError,
     VerifyRefused,
     WrongThreadError,
@@ -74,6 +75,7 @@ TEXTS: list[tuple[RxSdkError, str, dict[str, Any]]] = [
         {"endpoint": "a/b", "res": RES, "status": 403, "code": "CORE_X", "msg": "Session is invalid."},
     ),
     (CallRejected("a/b", BARE), "a/b: 500 'oops'", {"code": None}),
+    (SylkError("ping", "no"), "ping: 'no'", {"endpoint": "ping", "error": "no"}),
     (CallTimeout("a/b", 2.5), "a/b: no answer within 2.5 s", {"timeout_s": 2.5, "unmatched": None}),
     (
         CallTimeout("a/b", 30.0, RES),
@@ -136,7 +138,7 @@ def test_the_tree_is_as_drawn() -> None:
     ]
     real = {each.__name__: each.__mro__[1].__name__ for each in classes}
     assert drawn == real
-    assert len(drawn) == 24
+    assert len(drawn) == 25
 
 
 def test_all_are_public_and_sorted() -> None:
