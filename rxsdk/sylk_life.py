@@ -93,7 +93,7 @@ class Part:
     def changed(self, change: StateChanged) -> None:
         """It moved; the last time this is called, its streams end."""
         self._states.emit(change.state)
-        if self._thing.has_ended:
+        if change.state.is_last:
             self.end()
 
     def end(self) -> None:
@@ -148,6 +148,7 @@ class SylkLife:
             end_rest=lambda: (),  # the machine ends everything there is
             loop=config.loop,
             policy=config.reconnect,
+            delivery=config.delivery,
             clock=clock,
         )
 
@@ -220,7 +221,7 @@ class SylkLife:
             event.about.listener.changed(event)
 
     def _on_arrived(self, event: Arrived) -> None:
-        self._machine.book.accounts[event.event.account].listener.arrived(event.call)
+        event.account.listener.arrived(event.call)
 
     def _on_phase(self, event: PhaseChanged) -> None:
         if event.phase is Phase.DISCONNECTED:

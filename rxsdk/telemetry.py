@@ -10,6 +10,7 @@ the application it does nothing. Names and counts are told, never queries, docs 
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -121,3 +122,12 @@ class OpenTelemetry:
 def telemetry_for(wanted: bool, system: str, api: str) -> Telemetry:
     """What a service with this config tells; ``system`` names what it speaks."""
     return OpenTelemetry(system, api) if wanted else Silence()
+
+
+def show_wire() -> None:
+    """The trace was asked for, so it is shown even where the application has not set up logging."""
+    log = logging.getLogger("rxsdk.wire")
+    log.setLevel(logging.DEBUG)
+    if not log.hasHandlers():
+        log.addHandler(logging.StreamHandler())
+        log.propagate = False  # what the application sets up later shows it no second time

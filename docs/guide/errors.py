@@ -17,6 +17,7 @@ WHAT_TO_DO: dict[type[RxSdkError], str] = {
     rxsdk.RemoteProtocolError: "The server sent what is no message; the frame was dropped and the connection goes on. Tell who runs it.",
     rxsdk.InvalidCall: "Mend the argument that `field` names; nothing was sent.",
     rxsdk.CallRejected: "The server said no: decide by `code` (and `status`); `res` is the whole answer.",
+    rxsdk.SylkError: "A SylkServer said no: `error` is what it said.",
     rxsdk.CallTimeout: "It may have run. Read before you repeat, or make the call idempotent.",
     rxsdk.CallNotSent: "Safe to repeat. `reason` says why: not connected or not signed in in time, too many calls waiting, closed.",
     rxsdk.CallOutcomeUnknown: "It may have run. Read before you repeat; calls with `idempotent=True` are repeated for you.",

@@ -18,7 +18,7 @@ __all__ = ["Executed", "Played", "Received", "Record", "Rule", "Script", "Script
 Scripted = Mapping[str, Any] | Callable[[dict[str, Any]], Mapping[str, Any] | None]
 """A reply, or what makes one of the call's payload (None: have the call made as usual)."""
 
-_KEEPALIVE = ("conn/verify", "heart/beat")
+_KEEPALIVE = ("conn/verify", "heart/beat", "ping")
 _MOST_RECEIVED = 50_000
 _MOST_CHARACTERS = 8 * 1024 * 1024
 _LONGEST_CONTENT = 4096

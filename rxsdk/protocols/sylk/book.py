@@ -61,6 +61,11 @@ class SylkState(msgspec.Struct, frozen=True):
     code: int | None = None
     sdp: str | None = None
 
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing can come after it."""
+        return self.name in ENDS
+
 
 class Thing:
     """What has a life by a table. ``listener`` is the service's; nothing here looks at it."""
@@ -79,7 +84,7 @@ class Thing:
     @property
     def has_ended(self) -> bool:
         """Whether nothing can happen to it any more."""
-        return self.state.name in ENDS
+        return self.state.is_last
 
     def move(
         self, move: str, reason: str | None = None, code: int | None = None, sdp: str | None = None
@@ -181,10 +186,10 @@ class StateChanged(msgspec.Struct, frozen=True):
 
 
 class Arrived(msgspec.Struct, frozen=True):
-    """Somebody calls."""
+    """Somebody calls ``account``."""
 
     call: CallSession
-    event: messages.IncomingSession
+    account: Account
 
 
 Change = Received | StateChanged | Arrived
@@ -255,7 +260,7 @@ class Book:
             case messages.RegistrationChanged() if isinstance(about, Account) and about.wants_registration:
                 changes += self._moved(about, event.state, event.reason)
             case messages.IncomingSession() if isinstance(about, Account):
-                changes += self._arrived(event)
+                changes += self._arrived(about, event)
             case messages.SessionStateChanged() if isinstance(about, CallSession):
                 changes += self._moved(about, event.state, event.reason, event.code, event.sdp)
             case messages.RoomStateChanged() if isinstance(about, Room):
@@ -270,12 +275,12 @@ class Book:
             return self.accounts.get(account)
         return None if session is None else self.sessions.get(session)
 
-    def _arrived(self, event: messages.IncomingSession) -> list[Change]:
+    def _arrived(self, account: Account, event: messages.IncomingSession) -> list[Change]:
         if event.session in self.sessions or event.session in self._ended:
             return []
         call = CallSession(event.session, event.account, event.originator, offer=event.sdp)
         self.sessions[call.key] = call
-        return [Arrived(call, event)]
+        return [Arrived(call, account)]
 
     def _in_room(self, room: Room, event: messages.Event) -> list[Change]:
         match event:

@@ -370,7 +370,7 @@ class SylkMachine:
     def _changed(self, changes: Iterable[Change]) -> None:
         for change in changes:
             self._events.append(change)
-            if isinstance(change, StateChanged) and change.about.has_ended:
+            if isinstance(change, StateChanged) and change.state.is_last:
                 self._end_requests_about(change.about)
 
     def _end_requests_about(self, thing: object) -> None:

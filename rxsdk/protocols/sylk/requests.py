@@ -307,6 +307,9 @@ def make_request(
         raise InvalidCall(kind, _with_surrogate(given), "holds a lone surrogate, which is no text") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidCall(kind, "arguments", f"cannot be sent as JSON: {error}") from None
+    for name in _DISTINCT & plain.keys():
+        if len(set(plain[name])) < len(plain[name]):
+            raise InvalidCall(kind, name, "holds the same one twice")
     return Request(kind, body, about=about, timeout_s=timeout_s, queue_timeout_s=queue_timeout_s, secret=secret)
 
 

@@ -1,0 +1,1 @@
+"""`SylkService` with its emulator over real sockets."""
