@@ -22,6 +22,7 @@ from rxsdk.errors import (
     ConnectionLost,
     DeliveryOverflow,
     DocTypeMismatch,
+    DownloadError,
     HeartbeatTimeout,
     InvalidCall,
     LocalProtocolError,
@@ -35,14 +36,14 @@ from rxsdk.errors import (
     VerifyRefused,
     WrongThreadError,
 )
-from rxsdk.files import File
+from rxsdk.files import Download, File
 from rxsdk.limp import ApiService
 from rxsdk.protocols.limp.operators import Add, Append, AppendUnique, DelIndex, DelVal, Multiply, Pull, SetIndex
 from rxsdk.protocols.limp.query import Q
 from rxsdk.protocols.limp.quota import QuotaPolicy
 from rxsdk.protocols.limp.res import Args, Doc, Query, Res, Session
 from rxsdk.reactive.call import Call
-from rxsdk.reactive.progress import UploadProgress
+from rxsdk.reactive.progress import DownloadProgress, UploadProgress
 from rxsdk.reactive.streams import Stream
 from rxsdk.reactive.subscription import Subscription
 from rxsdk.secret import Secret
@@ -85,6 +86,9 @@ __all__ = [
     "DeliveryPolicy",
     "Doc",
     "DocTypeMismatch",
+    "Download",
+    "DownloadError",
+    "DownloadProgress",
     "File",
     "FileCache",
     "HeartbeatTimeout",

@@ -22,6 +22,7 @@
     ├── AuthError
     │   └── NoCredentials       ``check_auth`` found nothing cached
     ├── UploadError             a file that cannot be sent as it is
+    ├── DownloadError           a file that could not be fetched
     ├── CacheError              the credential cache could not be read or written
     ├── DeliveryOverflow        a subscriber fell too far behind
     └── WrongThreadError        a blocking wait where it would stop the loop it waits for
@@ -48,6 +49,7 @@ __all__ = [
     "ConnectionLost",
     "DeliveryOverflow",
     "DocTypeMismatch",
+    "DownloadError",
     "HeartbeatTimeout",
     "InvalidCall",
     "LocalProtocolError",
@@ -300,6 +302,19 @@ class UploadError(RxSdkError):
 
     def __str__(self) -> str:
         return f"doc.{self.attr}: {self.name}: {self.problem}"
+
+
+class DownloadError(RxSdkError):
+    """The file at ``url`` could not be fetched: ``problem`` says why; ``status`` is the HTTP status if that was it."""
+
+    def __init__(self, url: str, problem: str, *, status: int | None = None) -> None:
+        super().__init__(url, problem)
+        self.url = url
+        self.problem = problem
+        self.status = status
+
+    def __str__(self) -> str:
+        return f"{self.url}: {self.problem}"
 
 
 class CacheError(RxSdkError):

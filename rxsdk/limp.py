@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, overload
 
 import msgspec
@@ -26,6 +27,8 @@ from rxsdk.errors import (
     InvalidCall,
     NoCredentials,
 )
+from rxsdk.files.download import Download, target_of
+from rxsdk.files.http import HttpFiles, file_url
 from rxsdk.files.sources import Upload, take_files
 from rxsdk.limp_life import LimpLife, checked_auth_docs, checked_password
 from rxsdk.protocols.limp.auth import auth_hash, reauth_query, signout_query
@@ -191,6 +194,8 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
         )
         decode = None if doc_type is None else _decoder(endpoint, doc_type)
         if uploads:
+            if self._needed_config().auth_hash_level == "6.1":
+                HttpFiles.check("files at level 6.1")
             if endpoint.lower().endswith("/watch"):
                 raise InvalidCall(endpoint, "doc", "holds files, but a watch takes no files")
             return self._inside.send_with_files(request, uploads, frozenset(doc or ()), decode)
@@ -260,6 +265,42 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
         if not isinstance(watch, str) or not watch:
             raise InvalidCall("watch/delete", "watch", "must be the id of a watch, or '__all'")
         return self._inside.send(self._request("watch/delete", query=[{"watch": watch}]))
+
+    # -- files -------------------------------------------------------------------------------------------------
+
+    def file_url(self, module: str, _id: str, attr: str, name: str) -> str:
+        """Where the file ``name`` under ``attr`` of a document can be read over HTTP.
+
+        Raises:
+            InvalidCall: one of them is no text, or nothing a URL can carry.
+        """
+        return file_url(self._needed_config().api, module, _id, attr, name)
+
+    def download(self, module: str, _id: str, attr: str, name: str) -> Stream[bytes]:
+        """The bytes of a file, piece by piece (extra ``rxsdk[http]``).
+
+        Cold: each subscription fetches the file anew, and disposing it ends that. The next piece is fetched when the
+        observer has returned from the one before, or, with ``async for``, when it is asked for. Ends with
+        `DownloadError` when the server refuses, cannot be reached or breaks off.
+
+        Raises:
+            InvalidCall: as `file_url`. ConfigurationError: the extra is not installed.
+        """
+        HttpFiles.check("download")
+        return self._inside.download(self.file_url(module, _id, attr, name))
+
+    def download_to(self, path: str | Path, module: str, _id: str, attr: str, name: str) -> Download:
+        """Fetch a file into the file ``path``, or under its own name into the folder ``path`` (extra ``rxsdk[http]``).
+
+        It is on its way when this returns; the answer is the path. The file appears when it is whole, in place of one
+        that was there. What breaks off goes on where it was if the server offers that, in a later call too.
+
+        Raises:
+            InvalidCall: as `file_url`; or there is no such folder, or ``name`` would leave it.
+            ConfigurationError: the extra is not installed.
+        """
+        HttpFiles.check("download_to")
+        return self._inside.download_to(self.file_url(module, _id, attr, name), target_of(path, name), name)
 
     # -- inside: making and sending ----------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 from rxsdk.cache import CredentialCache, Credentials, scope_of
@@ -30,6 +31,8 @@ from rxsdk.errors import (
     RxSdkError,
     VerifyRefused,
 )
+from rxsdk.files.download import Download, fetch_to
+from rxsdk.files.http import HttpFiles, HttpSettings
 from rxsdk.files.lanes import Lanes, LaneSettings
 from rxsdk.files.sources import Upload
 from rxsdk.files.uploader import Job, Uploader
@@ -60,7 +63,8 @@ from rxsdk.protocols.limp.trace import shown_request, shown_res
 from rxsdk.reactive.call import Call, UploadCall
 from rxsdk.reactive.delivery import report_unhandled
 from rxsdk.reactive.life import Life
-from rxsdk.reactive.streams import Multicast
+from rxsdk.reactive.pulled import Pulled
+from rxsdk.reactive.streams import Multicast, Stream
 from rxsdk.secret import Secret
 from rxsdk.telemetry import show_wire, telemetry_for
 
@@ -104,6 +108,7 @@ class LimpLife:
         self._cache = self._default_cache if config.cache is None else config.cache
         self._cache_waits = self._cache is not self._default_cache
         self._machine = _machine(config)
+        self._http = HttpFiles(self._http_settings(config))
         self._uploader = self._made_uploader(config, connect)
         self.life.open(
             owner,
@@ -151,7 +156,34 @@ class LimpLife:
             chunk_size=config.file_chunk_size,
             window=config.upload_window,
             waits_for_quota=config.quota.retry,
+            http=self._http if config.auth_hash_level == "6.1" else None,
         )
+
+    def _http_settings(self, config: SDKConfig) -> HttpSettings:
+        return HttpSettings(
+            api=config.api,
+            connect_timeout_s=config.connect_timeout_s,
+            timeout_s=config.timeout_s,
+            ssl_context=config.ssl_context,
+            proxy=False if config.proxy is True and config.is_loopback else config.proxy,
+            headers={
+                **(config.extra_headers or {}),
+                **({} if config.origin is None else {"Origin": config.origin}),
+                **({} if config.user_agent is None else {"User-Agent": config.user_agent}),
+            },
+            session_headers=partial(self._session_headers, config),
+        )
+
+    def _session_headers(self, config: SDKConfig) -> dict[str, str]:
+        """Who asks, over HTTP: the servers before 6.1 fail when they are told."""
+        session = self.session
+        if config.auth_hash_level != "6.1" or session is None:
+            return {}
+        return {
+            "X-Auth-Bearer": session["_id"],
+            "X-Auth-Token": session["token"],
+            "X-Auth-App": config.app_id or "",
+        }
 
     # -- calls
 
@@ -214,6 +246,14 @@ class LimpLife:
         self._machine.cancel(request)
         self.life.connection.flush()
 
+    def download(self, url: str) -> Stream[bytes]:
+        """The bytes at ``url``, cold."""
+        return Pulled(self.life, "file/download", lambda: self._http.pieces(url))
+
+    def download_to(self, url: str, target: Path, name: str) -> Download:
+        """``url`` on its way into ``target``."""
+        return Download(self.life, name, lambda meter: fetch_to(self.life, self._http, url, target, meter))
+
     def end_lanes(self) -> None:
         """No connection is wanted for a while."""
         self._uploader.suspend()
@@ -232,7 +272,10 @@ class LimpLife:
         if self._asking is not None:
             self._asking.cancel()
         uploads = self._uploader.end(self.life.why_closed, awaited=not self.life.is_cut_off)
-        return [task for task in (*uploads, self._asking, self._cache_work) if task is not None]
+        left = [*uploads, self._asking, self._cache_work]
+        if not self.life.is_cut_off:
+            left.append(self.life.lease.loop.create_task(self._http.close(), name="rxsdk http"))
+        return [task for task in left if task is not None]
 
     # -- what happened, on the loop
 

@@ -62,11 +62,12 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Upload:
-    """One file of a call: the ``index``-th of attribute ``attr``."""
+    """One file of a call: the ``index``-th of attribute ``attr``, which holds a list of them or it alone."""
 
     attr: str
     index: int
     source: Source
+    is_listed: bool
 
 
 def take_files(doc: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Upload]]:
@@ -86,7 +87,8 @@ def take_files(doc: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Upload]]
             raise UploadError(attr, "list", "holds files and other things; make it all files")
         plain = plain or dict(doc)
         plain[attr] = PLACEHOLDER
-        uploads += [Upload(attr, index, _source(attr, item)) for index, item in enumerate(files)]
+        is_listed = files is value
+        uploads += [Upload(attr, index, _source(attr, item), is_listed) for index, item in enumerate(files)]
     return (doc if plain is None else plain), uploads
 
 

@@ -9,6 +9,8 @@ every chunk of the one before is accepted, and the call when all are. A chunk re
 nothing behind it, it is sent again; with something behind it, its file starts over, one chunk at a time. A lost
 connection took everything along: all files start over, on another lane. Whatever else goes wrong ends the call, and the
 lane with it. How often anything is tried again is bounded.
+
+At level 6.1 files are posted over HTTP instead, one after the other, and the call goes by the main connection.
 """
 
 from __future__ import annotations
@@ -27,14 +29,16 @@ from rxsdk.errors import (
     CallNotSent,
     CallOutcomeUnknown,
     CallRejected,
+    ConnectionLost,
     RemoteProtocolError,
     RxSdkError,
     UploadError,
 )
+from rxsdk.files.http import HttpFiles
 from rxsdk.files.lanes import Claim, Lane, Lanes
 from rxsdk.files.sources import Upload
 from rxsdk.protocols.limp.request import Request
-from rxsdk.protocols.limp.uploads import UPLOAD_ENDPOINT, chunk_count, chunk_doc
+from rxsdk.protocols.limp.uploads import UPLOAD_ENDPOINT, chunk_count, chunk_doc, doc_with_files
 from rxsdk.reactive.call import UploadCall
 from rxsdk.reactive.life import Life
 from rxsdk.reactive.progress import UploadMeter
@@ -158,6 +162,7 @@ class Uploader:
         withdraw: takes it back from there.
         chunk_size: bytes. window: chunks of one file on their way.
         waits_for_quota: whether a message refused for quota is to be sent again.
+        http: where files are posted, in place of being sent by a lane.
     """
 
     def __init__(
@@ -170,6 +175,7 @@ class Uploader:
         chunk_size: int,
         window: int,
         waits_for_quota: bool,
+        http: HttpFiles | None,
     ) -> None:
         self._life = life
         self._lanes = lanes
@@ -178,6 +184,7 @@ class Uploader:
         self._chunk_size = chunk_size
         self._window = window
         self._waits_for_quota = waits_for_quota
+        self._http = http
         self._jobs: dict[Request, Job] = {}
 
     # -- what the service asks and tells
@@ -242,7 +249,7 @@ class Uploader:
                 job.meter.starts_over()
             try:
                 await self._admission(job)
-                job.end(await self._go_by_lane(job))
+                job.end(await (self._go_by_lane(job) if self._http is None else self._go_by_http(job, self._http)))
                 return
             except _LaneLost:
                 continue
@@ -304,6 +311,53 @@ class Uploader:
                     raise
                 job.sent = None
                 raise _LaneLost from None
+
+    async def _go_by_http(self, job: Job, http: HttpFiles) -> Any:
+        ids: dict[str, Any] = {}
+        for upload in job.uploads:
+            _id = await self._post(job, http, upload)
+            if upload.is_listed:
+                ids.setdefault(upload.attr, []).append(_id)
+            else:
+                ids[upload.attr] = _id
+        await job.going.wait()
+        job.sent = request = job.request.anew()
+        request.doc = doc_with_files(request.doc, ids)
+        answer = request.listener = _Answer()
+        self._queue(request)
+        try:
+            return await answer.future
+        except asyncio.CancelledError:
+            self._withdraw(request)
+            raise
+
+    async def _post(self, job: Job, http: HttpFiles, upload: Upload) -> Any:
+        """The id of the file, posted."""
+        refusals = 0
+        while True:
+            posted = 0
+
+            async def sent(size: int) -> None:
+                nonlocal posted
+                posted += size
+                job.meter.accepted(size)
+                await job.going.wait()
+
+            await job.going.wait()
+            job.meter.sending()
+            try:
+                res = await http.post(job.request.endpoint.partition("/")[0], upload, self._chunk_size, sent)
+            except ConnectionLost as error:
+                raise _LaneLost from error
+            except (OSError, EOFError) as error:
+                raise UploadError(upload.attr, upload.source.info.name, str(error)) from error
+            if res.status == 200:
+                return res.docs[0]["_id"]
+            refusals += 1
+            self._quota_wait_or_raise(job, CallRejected("file/create", res), refusals)
+            job.meter.starts_over(posted)
+            job.meter.tell("waiting_for_quota")
+            await done_within(self._life.clock, _WINDOW_S, self._life.lease.loop.create_future())
 
     # -- one file
 
@@ -399,12 +453,15 @@ class Uploader:
             raise _LaneLost from error
 
     def _wait_or_raise(self, job: Job, lane: Lane, error: CallRejected, refusals: int) -> None:
+        self._quota_wait_or_raise(job, error, refusals)
+        lane.quota_opens_at = self._life.clock.now() + _WINDOW_S
+
+    def _quota_wait_or_raise(self, job: Job, error: CallRejected, refusals: int) -> None:
         """What was refused for quota was not processed and may wait for the next minute, if it may wait so long."""
         patience_s = job.request.queue_timeout_s
         waits = self._waits_for_quota and refusals < _MOST_REFUSALS and (patience_s is None or patience_s >= _WINDOW_S)
         if error.status != 429 or not waits:
             raise error
-        lane.quota_opens_at = self._life.clock.now() + _WINDOW_S
 
 
 def _check_accepted(res: Any, *, is_last: bool) -> None:

@@ -22,7 +22,7 @@ import time
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -90,6 +90,7 @@ class Life:
         self._is_cut_off = False
         self._alone = threading.RLock()  # once it is cut off, any thread may come
         self._ending: asyncio.Task[None] | None = None
+        self._spawned: dict[asyncio.Task[None], Callable[[], None]] = {}
 
     def stream(self, **settings: Any) -> Multicast[Any]:
         """A stream that ends when this life does; ``settings`` are those of `Multicast`."""
@@ -199,6 +200,16 @@ class Life:
                 self._cut_off(_LOOP_CLOSED)
                 self._run_here()
 
+    def spawn(self, work: Coroutine[Any, Any, None], name: str, cut_off: Callable[[], None]) -> asyncio.Task[None]:
+        """A task that is cancelled, and waited for, when this life ends; on the loop.
+
+        ``cut_off`` is called instead where nothing can be waited for: the task will perhaps never run again.
+        """
+        task = self.lease.loop.create_task(work, name=name)
+        self._spawned[task] = cut_off
+        task.add_done_callback(self._spawned.pop)
+        return task
+
     @property
     def is_cut_off(self) -> bool:
         """Whether it ends, or has ended, where nothing can be awaited."""
@@ -286,7 +297,9 @@ class Life:
             self.connection.flush_now()
         self._end_calls(error)
         await self.connection.close()
-        left = self._end_rest()
+        left = [*self._end_rest(), *self._spawned]
+        for task in self._spawned:
+            task.cancel()
         if left:
             await asyncio.wait(left)
 
@@ -314,6 +327,8 @@ class Life:
                 self.connection.cut_off()
                 self._end_calls(error)
                 self._end_rest()
+                for cut_off in list(self._spawned.values()):
+                    cut_off()
                 self._run_here()
         except Exception:
             _log.exception("ending went wrong by a mistake of ours")

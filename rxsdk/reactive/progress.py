@@ -45,7 +45,10 @@ class UploadProgress(msgspec.Struct, frozen=True):
 
 
 class DownloadProgress(msgspec.Struct, frozen=True):
-    """Where a download is. ``total_bytes`` and ``eta_s`` are None while unknown; the phases end as an upload's do."""
+    """Where a download is. ``total_bytes`` and ``eta_s`` are None while unknown; the last phase is as an upload's.
+
+    ``received_bytes`` never goes back; the rate leaves out what was there from an earlier try.
+    """
 
     name: str
     received_bytes: int
@@ -172,24 +175,27 @@ class DownloadMeter(_Meter[DownloadProgress, DownloadPhase]):
     def __init__(self, stream: Multicast[DownloadProgress], clock: Clock, name: str) -> None:
         super().__init__(stream, clock, "connecting")
         self._name = name
-        self._received = self._begun_with = 0
+        self._received = self._furthest = self._begun_at = 0
         self._total: int | None = None
         self.tell("connecting")
 
-    def begins(self, total: int | None) -> None:
-        """The server has answered and the bytes come."""
+    def begins(self, total: int | None, at: int) -> None:
+        """The bytes from number ``at`` on come, of ``total`` if that is known."""
         self._total = total
+        self._received = at
         if self._started_at is None:
             self._started_at = self._clock.now()
-        self.tell("receiving")
+            self._furthest = self._begun_at = at
+        self.tell("receiving" if at == self._begun_at else "resuming")
 
     def received(self, size: int) -> None:
         """``size`` more bytes are here."""
         self._received += size
-        self.tell("receiving")
+        self._furthest = max(self._furthest, self._received)
+        self.tell("receiving" if self._received == self._furthest else "resuming")
 
     def _made(self, now: float) -> DownloadProgress:
-        rate = self._rate(self._received, now)
+        rate = self._rate(self._furthest - self._begun_at, now)
         known = self._total is not None and rate and self._phase == "receiving"
-        eta = ((self._total or 0) - self._received) / rate if known else None
-        return DownloadProgress(self._name, self._received, self._total, rate, eta, self._phase)
+        eta = ((self._total or 0) - self._furthest) / rate if known else None
+        return DownloadProgress(self._name, self._furthest, self._total, rate, eta, self._phase)

@@ -5,9 +5,11 @@ Floor 0: works on bytes it is given, opens nothing. Source: limp.md, "Files"; th
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import msgspec
 
-__all__ = ["UPLOAD_ENDPOINT", "FileInfo", "chunk_content", "chunk_count", "chunk_doc"]
+__all__ = ["UPLOAD_ENDPOINT", "FileInfo", "chunk_content", "chunk_count", "chunk_doc", "doc_with_files"]
 
 UPLOAD_ENDPOINT = "file/upload"
 
@@ -50,3 +52,12 @@ def chunk_doc(attr: str, index: int, chunk_number: int, total: int, info: FileIn
     )
     # Ready bytes go straight into the JSON: digits and commas need no escaping.
     return head[:-3] + chunk_content(chunk) + head[-3:]
+
+
+def doc_with_files(doc: bytes, ids: Mapping[str, str | Sequence[str]]) -> bytes:
+    """``doc`` (JSON) with the files posted before, by their ids, under their attributes (level 6.1)."""
+    values = msgspec.json.decode(doc, type=dict[str, msgspec.Raw])
+    for attr, posted in ids.items():
+        files = {"__file": posted} if isinstance(posted, str) else [{"__file": _id} for _id in posted]
+        values[attr] = msgspec.Raw(msgspec.json.encode(files))
+    return msgspec.json.encode(values)
