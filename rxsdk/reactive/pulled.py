@@ -119,7 +119,7 @@ class Pulled(Stream[T]):
         on_completed: abc.OnCompleted | None = None,
         *,
         scheduler: abc.SchedulerBase | None = None,
-    ) -> abc.DisposableBase:
+    ) -> Subscription:
         """See `Stream.subscribe`."""
         run = self._run(asks=True)
         subscription = run.subscribe(on_next, on_error, on_completed)
