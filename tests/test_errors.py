@@ -144,7 +144,7 @@ def test_the_tree_is_as_drawn() -> None:
     ]
     real = {each.__name__: each.__mro__[1].__name__ for each in classes}
     assert drawn == real
-    assert len(drawn) == 25
+    assert len(drawn) == 26
 
 
 def test_all_are_public_and_sorted() -> None:
