@@ -25,6 +25,7 @@ WHAT_TO_DO: dict[type[RxSdkError], str] = {
     rxsdk.DocTypeMismatch: "The answer is in `res`; mend the type where `problem` says, or read a part with `Q.attrs(…)` into a type of its own.",
     rxsdk.NoCredentials: "Sign in with `auth()`: nothing is kept from an earlier run.",
     rxsdk.UploadError: "The file that `name` names cannot be sent, or changed while it was: nothing of the call was executed.",
+    rxsdk.DownloadError: "The server refused (`status`), or the road broke: call `download_to` again, it goes on where that is offered.",
     rxsdk.CacheError: "The session could not be kept or read; calls go on. Look at the file's owner, mode and disk.",
     rxsdk.DeliveryOverflow: "A subscriber is too slow: give it a smaller load, a larger mailbox, or `buffered(…, on_overflow=…)`.",
     rxsdk.WrongThreadError: "Write what `instead` says: `await` on a loop, `.result()` on other threads.",
