@@ -4,6 +4,7 @@ Start with `ApiService` and `SDKConfig`; `rxsdk.errors` has the tree of everythi
 """
 
 from rxsdk.cache import CredentialCache, Credentials, FileCache, KeyringCache, MemoryCache
+from rxsdk.changes import Created, Deleted, Gap, Snapshot, Updated
 from rxsdk.config import SDKConfig
 from rxsdk.core.mailbox import DeliveryPolicy
 from rxsdk.core.reconnect import ReconnectPolicy
@@ -78,10 +79,12 @@ __all__ = [
     "ConnectFailed",
     "ConnectionLost",
     "ConnectionState",
+    "Created",
     "CredentialCache",
     "Credentials",
     "DelIndex",
     "DelVal",
+    "Deleted",
     "DeliveryOverflow",
     "DeliveryPolicy",
     "Doc",
@@ -91,6 +94,7 @@ __all__ = [
     "DownloadProgress",
     "File",
     "FileCache",
+    "Gap",
     "HeartbeatTimeout",
     "InvalidCall",
     "KeyringCache",
@@ -111,6 +115,7 @@ __all__ = [
     "Secret",
     "Session",
     "SetIndex",
+    "Snapshot",
     "Stream",
     "Subscription",
     "SylkAccount",
@@ -122,6 +127,7 @@ __all__ = [
     "SylkSession",
     "SylkState",
     "TransportError",
+    "Updated",
     "UploadError",
     "UploadProgress",
     "VerifyRefused",

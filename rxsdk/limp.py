@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, TypeVar, overload
 import msgspec
 
 from rxsdk.cache import Credentials, MemoryCache, scope_of
+from rxsdk.changes import Gap
 from rxsdk.config import SDKConfig
 from rxsdk.core.clock import Clock
 from rxsdk.core.transport import Connect
@@ -127,6 +128,7 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
         queue_timeout_s: _Seconds = _FROM_CONFIG,
         idempotent: bool | None = None,
         doc_type: None = None,
+        gaps: Literal[False] = False,
     ) -> Call[Res[Doc]]: ...
 
     @overload
@@ -143,7 +145,42 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
         queue_timeout_s: _Seconds = _FROM_CONFIG,
         idempotent: bool | None = None,
         doc_type: type[D],
+        gaps: Literal[False] = False,
     ) -> Call[Res[D]]: ...
+
+    @overload
+    def call(
+        self,
+        endpoint: str,
+        *,
+        query: Query | None = None,
+        doc: Mapping[str, Any] | None = None,
+        await_auth: bool = False,
+        sid: str | None = None,
+        token: str | None = None,
+        timeout_s: _Seconds = _FROM_CONFIG,
+        queue_timeout_s: _Seconds = _FROM_CONFIG,
+        idempotent: bool | None = None,
+        doc_type: None = None,
+        gaps: Literal[True],
+    ) -> Call[Res[Doc] | Gap]: ...
+
+    @overload
+    def call(
+        self,
+        endpoint: str,
+        *,
+        query: Query | None = None,
+        doc: Mapping[str, Any] | None = None,
+        await_auth: bool = False,
+        sid: str | None = None,
+        token: str | None = None,
+        timeout_s: _Seconds = _FROM_CONFIG,
+        queue_timeout_s: _Seconds = _FROM_CONFIG,
+        idempotent: bool | None = None,
+        doc_type: type[D],
+        gaps: Literal[True],
+    ) -> Call[Res[D] | Gap]: ...
 
     def call(
         self,
@@ -158,6 +195,7 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
         queue_timeout_s: _Seconds = _FROM_CONFIG,
         idempotent: bool | None = None,
         doc_type: Any = None,
+        gaps: bool = False,
     ) -> Call[Any]:
         """Call ``endpoint`` ("module/method"). It is on its way when this returns; see `Call` for what to do with it.
 
@@ -172,6 +210,8 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
             idempotent: whether it may be sent again when the connection is lost under it. By default the method
                 ``read`` and ``heart/beat`` may.
             doc_type: a dataclass, `msgspec.Struct` or ``TypedDict`` that ``args.docs`` are made into.
+            gaps: of a watch: emit a `Gap`, in its place, where a lost connection may have cost changes. (`watch` has
+                more to offer.)
 
         Raises:
             InvalidCall: an argument cannot make a call. UploadError: a file cannot be sent.
@@ -199,7 +239,7 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
             if endpoint.lower().endswith("/watch"):
                 raise InvalidCall(endpoint, "doc", "holds files, but a watch takes no files")
             return self._inside.send_with_files(request, uploads, frozenset(doc or ()), decode)
-        return self._inside.send(request, decode)
+        return self._inside.send(request, decode, gaps=gaps)
 
     def auth(
         self, auth_var: str, auth_val: str, password: str | Secret, groups: Sequence[str] | None = None

@@ -16,11 +16,13 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from rxsdk.cache import CredentialCache, Credentials, scope_of
+from rxsdk.changes import Gap
 from rxsdk.config import Answer, FreshCredentials, SDKConfig
 from rxsdk.core.clock import Clock
 from rxsdk.core.state import ConnectionState, StateName
@@ -54,6 +56,7 @@ from rxsdk.protocols.limp.events import (
     ServerRefused,
     SessionChanged,
     WatchEnded,
+    WatchRenewed,
 )
 from rxsdk.protocols.limp.machine import LimpMachine
 from rxsdk.protocols.limp.phases import Phase
@@ -119,6 +122,7 @@ class LimpLife:
                 CallFailed: self._on_call_failed,
                 MessageReceived: lambda event: self._show(event.res),
                 WatchEnded: self._on_watch_ended,
+                WatchRenewed: self._on_watch_renewed,
                 PhaseChanged: self._on_phase,
                 SessionChanged: self._on_session,
                 ConnectionGivenUp: lambda event: self.life.connection.drop(event.error),
@@ -187,10 +191,12 @@ class LimpLife:
 
     # -- calls
 
-    def send(self, request: Request, decode: Callable[[Any], Any] | None = None) -> Call[Any]:
-        """A call that is on its way."""
+    def send(self, request: Request, decode: Callable[[Any], Any] | None = None, *, gaps: bool = False) -> Call[Any]:
+        """A call that is on its way; with ``gaps``, a watch that tells them."""
         call: Call[Any] = Call(request.endpoint, self.life.dispatcher, partial(self._cancel, request), decode)
         if self._takes(call):
+            if gaps:
+                request.on_gap = call.tell
             request.listener = call
             self.life.on_loop(self._submit, request)
         return call
@@ -305,6 +311,13 @@ class LimpLife:
     def _on_watch_ended(self, event: WatchEnded) -> None:
         listener, event.request.listener = event.request.listener, None
         listener.complete()
+
+    def _on_watch_renewed(self, event: WatchRenewed) -> None:
+        self._show(event.res)
+        if event.request.on_gap is not None:
+            clock = self.life.clock
+            since = datetime.fromtimestamp(clock.wall() - clock.now() + event.heard_at, UTC)
+            event.request.on_gap(Gap(event.reason, since))
 
     def _show(self, res: Res[Any]) -> None:
         if self.messages.has_observers:

@@ -35,7 +35,7 @@ PARITY = {
 
 CALLS = {
     "call": ["endpoint", "query", "doc", "await_auth", "sid", "token", "timeout_s", "queue_timeout_s", "idempotent",
-             "doc_type"],
+             "doc_type", "gaps"],
     "auth": ["auth_var", "auth_val", "password", "groups"],
     "reauth": ["sid", "token", "groups"],
     "check_auth": ["groups"],

@@ -177,6 +177,12 @@ class Call(HotStream[T]):
         if self._was_left and not final and not self._is_heard():
             self._cancel(self, False)  # a watch whose subscribers had all gone before it was made
 
+    def tell(self, value: T) -> None:
+        """Give ``value``, in its place among the replies, to who is subscribed; it is none, and is not kept."""
+        with self._dispatcher.lock:
+            if not self._is_over and self._is_heard():
+                self._post(value)
+
     def _refuse(self, error: Exception, *, final: bool) -> None:
         """The answer is not what was asked for: that ends the call, and a watch with it."""
         self.fail(error)

@@ -6,8 +6,16 @@ from typing import Any
 
 import pytest
 
-from rxsdk.errors import CallCancelled, CallError, CallOutcomeUnknown, CallRejected, CallTimeout, ConnectFailed
-from rxsdk.protocols.limp.events import CallReplied, ConnectionGivenUp, MessageReceived, WatchEnded
+from rxsdk.errors import (
+    CallCancelled,
+    CallError,
+    CallOutcomeUnknown,
+    CallRejected,
+    CallTimeout,
+    ConnectFailed,
+    ConnectionLost,
+)
+from rxsdk.protocols.limp.events import CallReplied, ConnectionGivenUp, MessageReceived, WatchEnded, WatchRenewed
 from rxsdk.protocols.limp.phases import Phase
 from rxsdk.protocols.limp.request import Progress, Request
 from tests.protocols.harness import ANON_SID, SESSION, Bench, Sent, authed, ready
@@ -149,6 +157,56 @@ def test_it_survives_any_number_of_reconnects_and_any_time() -> None:
         created(bench, bench.one())
     changed(bench, watch)
     assert len(bench.replies(watch)) == 2
+
+
+def test_it_tells_that_it_was_made_anew_in_its_place_and_what_may_be_missing() -> None:
+    bench = ready(heartbeat_interval_s=1e9)
+    watch = watching(bench)
+    bench.wait(7)
+    changed(bench, watch)
+    heard_at = bench.now
+    bench.wait(20)
+    reason = ConnectionLost("half open")
+    bench.lose(reason)
+    bench.wait(100)
+    bench.connect()
+    created(bench, bench.one())
+    changed(bench, watch, "delete")
+    told = [event for event in bench.seen(object) if getattr(event, "request", None) is watch]
+    assert [type(event) for event in told] == [CallReplied, CallReplied, WatchRenewed, CallReplied]
+    (renewed,) = bench.seen(WatchRenewed)
+    assert (renewed.reason, renewed.heard_at, renewed.res.code) == (reason, heard_at, "CORE_WATCH_OK")
+
+
+def test_losses_before_it_is_made_anew_are_one_gap_that_began_with_the_first() -> None:
+    bench = ready()
+    watch = watching(bench)
+    first, heard_at = ConnectionLost("first"), bench.now
+    bench.lose(first)
+    bench.wait(5)
+    bench.connect()
+    bench.one()
+    bench.lose(ConnectionLost("second"))
+    bench.connect()
+    created(bench, bench.one())
+    (renewed,) = bench.seen(WatchRenewed)
+    assert (renewed.request, renewed.reason, renewed.heard_at) == (watch, first, heard_at)
+    heard_at = bench.now
+    bench.lose(ConnectionLost("third"))
+    bench.connect()
+    created(bench, bench.one())
+    assert str(bench.seen(WatchRenewed)[1].reason) == "connection lost: third"
+    assert bench.seen(WatchRenewed)[1].heard_at == heard_at
+
+
+def test_one_that_was_never_made_has_no_gap() -> None:
+    bench = ready()
+    watch = bench.call("staff/watch")
+    bench.one()
+    bench.reconnect()
+    created(bench, bench.one())
+    assert bench.replies(watch) == ["Created watch task."]
+    assert bench.seen(WatchRenewed) == []
 
 
 def test_a_refused_renewal_ends_it() -> None:

@@ -312,3 +312,20 @@ def test_who_waits_in_the_process_that_this_was_forked_from_is_not_called() -> N
     call.fail(CallCancelled("staff/read", written=False))
     assert call.error is not None
     assert not waited.is_set()
+
+
+def test_what_is_told_stands_in_its_place_and_is_not_kept() -> None:
+    """See `Call.tell`."""
+    dispatcher = Dispatcher()
+    call: Call[Any] = Call("a/watch", dispatcher, lambda _call, _asked: None)
+    call.tell("to nobody")
+    seen: list[Any] = []
+    call.subscribe(seen.append)
+    call.tell("early")
+    call.reply(1, final=False)
+    call.tell("gap")
+    call.reply(2, final=True)
+    call.tell("late")
+    dispatcher.close(lambda: None)
+    dispatcher.run_now()
+    assert seen == ["early", 1, "gap", 2]

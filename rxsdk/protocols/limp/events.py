@@ -31,6 +31,7 @@ __all__ = [
     "ServerRefused",
     "SessionChanged",
     "WatchEnded",
+    "WatchRenewed",
 ]
 
 
@@ -54,6 +55,19 @@ class WatchEnded(msgspec.Struct, frozen=True, gc=False):
     """The watch ``request`` was deleted, by whoever."""
 
     request: Request
+
+
+class WatchRenewed(msgspec.Struct, frozen=True, gc=False):
+    """The watch ``request`` was made anew, after its connection was lost because of ``reason``.
+
+    What changed after ``heard_at``, when that connection last brought something, may have been missed. ``res`` is the
+    answer that says it goes on.
+    """
+
+    request: Request
+    res: Res[Any]
+    reason: Exception
+    heard_at: float
 
 
 class MessageReceived(msgspec.Struct, frozen=True, gc=False):
@@ -126,6 +140,7 @@ Event = (
     CallReplied
     | CallFailed
     | WatchEnded
+    | WatchRenewed
     | MessageReceived
     | FrameRejected
     | PhaseChanged

@@ -9,7 +9,7 @@ Two tables say it all. The connection moves by the table of `phases`. A request 
     WAITING ──written──▶ WRITTEN ──200──▶ ENDED (CallReplied)
        │ ▲                │ │ └──200 with a watch id──▶ WATCHING ──deleted──▶ ENDED (WatchEnded)
        │ │                │ └──other status, deadline, lost──▶ ENDED (CallFailed)
-       │ └── lost, and it may be repeated; token changed under it; a watch to be made anew
+       │ └── lost, and it may be repeated; token changed under it; a watch to be made anew (then WatchRenewed)
        ├──its turn has come, and files go first──▶ ENDED (RequestAdmitted)
        └──deadline, cancelled, closed──▶ ENDED (CallFailed: CallNotSent, CallCancelled; CallOutcomeUnknown when it
                                                 was written before, and lost)
@@ -62,6 +62,7 @@ from rxsdk.protocols.limp.events import (
     ServerRefused,
     SessionChanged,
     WatchEnded,
+    WatchRenewed,
 )
 from rxsdk.protocols.limp.phases import Move, Phase, next_phase
 from rxsdk.protocols.limp.quota import Pace, QuotaPolicy, TokenBucket
@@ -153,6 +154,7 @@ class LimpMachine:
         self._heartbeat_at: float | None = None  # when the next is due, or when the one on its way is late
         self._last_unmatched: tuple[float, Res[Any]] | None = None
         self._last_loss: Exception | None = None
+        self._heard_at = 0.0
         self._key, self._head = _signing(ANON_SID, anon_token.reveal())
 
     # -- what the service asks ---------------------------------------------------------------------------------
@@ -237,6 +239,7 @@ class LimpMachine:
     def connected(self, now: float, subprotocol: str | None) -> None:
         """See `Machine.connected`. The server speaks first."""
         self._ready_by = now + self._connect_timeout_s
+        self._heard_at = now
         self._asked = False
         self._pace.connected()
         self._use(None)
@@ -263,6 +266,7 @@ class LimpMachine:
             request.progress = Progress.ENDED  # our own: verify, heartbeat, reauth, watch/delete
         elif request.opened:
             request.progress = Progress.WAITING
+            request.lost = request.lost or (reason, self._heard_at)
             self._deadlines.clear(request)
             self._to_renew.append(request)
         elif request.progress is Progress.WAITING:
@@ -367,6 +371,7 @@ class LimpMachine:
 
     def receive(self, frame: bytes, now: float) -> None:
         """See `Machine.receive`."""
+        self._heard_at = now
         try:
             res = decode_frame(frame)
         except RemoteProtocolError as error:
@@ -454,13 +459,14 @@ class LimpMachine:
             self._heartbeat_answered(request, now)
 
     def _received_watch(self, request: Request, res: Res[Any]) -> None:
-        renewed = request.opened and request.progress is Progress.WRITTEN
+        lost, request.lost = request.lost, None
         self._deadlines.clear(request)
         request.progress = Progress.WATCHING
         request.opened = True
         request.expires = None  # it goes on until it is deleted
-        # That a watch was made anew is no change of its docs: its subscribers are not told.
-        self._events.append(MessageReceived(res) if renewed else CallReplied(request, res, False))
+        # That a watch was made anew is no change of its docs.
+        renewed = None if lost is None else WatchRenewed(request, res, *lost)
+        self._events.append(renewed or CallReplied(request, res, False))
 
     def _watches_deleted(self, watches: list[Any]) -> None:
         """ "its reply carries args.watch as a list of ids" """

@@ -57,15 +57,16 @@ class Progress(Enum):
 class Request:
     """One call. ``query`` and ``doc`` are the JSON that will be sent; times are seconds, None is no limit.
 
-    ``listener`` is the service's: whoever wants to know what became of it. The machine never looks at it.
+    ``listener`` is the service's: whoever wants to know what became of it; and so is ``on_gap``: who is told when it, a
+    watch, may have missed something. The machine never looks at them.
     ``retry_doc`` is a second form of the doc, for credentials refused in their first. One with ``has_files`` is not
     written: it ends when its turn comes (`RequestAdmitted`), for its files to go up and the call `anew` after them.
     """
 
     __slots__ = (
-        "await_auth", "call_id", "changes_session", "deadline", "doc", "endpoint", "expires", "has_files", "idempotent",
-        "key", "listener", "may_watch", "opened", "progress", "query", "queue_timeout_s", "resent", "retry_doc", "sid",
-        "timeout_s", "token", "write_by", "written_at",
+        "await_auth", "call_id", "changes_session", "deadline", "doc", "endpoint", "expires", "has_files",
+        "idempotent", "key", "listener", "lost", "may_watch", "on_gap", "opened", "progress", "query",
+        "queue_timeout_s", "resent", "retry_doc", "sid", "timeout_s", "token", "write_by", "written_at",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +95,7 @@ class Request:
         self.retry_doc = retry_doc
         self.has_files = False
         self.listener: Any = None
+        self.on_gap: Any = None
         _, self.changes_session, self.may_watch, _ = _known(endpoint)
         self.progress = Progress.WAITING
         self.call_id = ""
@@ -104,6 +106,7 @@ class Request:
         self.written_at: float | None = None  # None too once the server is known not to have run it
         self.resent = False
         self.opened = False  # a watch the server has made at least once
+        self.lost: tuple[Exception, float] | None = None  # why such a watch waits to be made anew, and since when
 
     def anew(self) -> Request:
         """The same call, as if nobody had submitted it yet; not idempotent, and nobody listens."""
