@@ -5,6 +5,7 @@ Start with `ApiService` and `SDKConfig`; `rxsdk.errors` has the tree of everythi
 
 from rxsdk.cache import CredentialCache, Credentials, FileCache, KeyringCache, MemoryCache
 from rxsdk.changes import Created, Deleted, Gap, Snapshot, Updated
+from rxsdk.chat import ChatConfig, ChatService
 from rxsdk.config import SDKConfig
 from rxsdk.core.mailbox import DeliveryPolicy
 from rxsdk.core.reconnect import ReconnectPolicy
@@ -30,6 +31,7 @@ from rxsdk.errors import (
     NoCredentials,
     ProtocolError,
     RemoteProtocolError,
+    ReplyMismatch,
     RxSdkError,
     SylkError,
     TransportError,
@@ -75,6 +77,8 @@ __all__ = [
     "CallOutcomeUnknown",
     "CallRejected",
     "CallTimeout",
+    "ChatConfig",
+    "ChatService",
     "ConfigurationError",
     "ConnectFailed",
     "ConnectionLost",
@@ -109,6 +113,7 @@ __all__ = [
     "QuotaPolicy",
     "ReconnectPolicy",
     "RemoteProtocolError",
+    "ReplyMismatch",
     "Res",
     "RxSdkError",
     "SDKConfig",

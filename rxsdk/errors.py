@@ -18,7 +18,8 @@
     │   ├── CallNotSent         never written: safe to repeat
     │   ├── CallOutcomeUnknown  written, connection gone before the answer: may or may not have run
     │   ├── CallCancelled       cancelled by the application
-    │   └── DocTypeMismatch     answered, but a doc does not fit ``doc_type``
+    │   ├── DocTypeMismatch     answered, but a doc does not fit ``doc_type``
+    │   └── ReplyMismatch       answered, but not with what such a call is answered with
     ├── AuthError
     │   └── NoCredentials       ``check_auth`` found nothing cached
     ├── UploadError             a file that cannot be sent as it is
@@ -56,6 +57,7 @@ __all__ = [
     "NoCredentials",
     "ProtocolError",
     "RemoteProtocolError",
+    "ReplyMismatch",
     "RxSdkError",
     "SylkError",
     "TransportError",
@@ -278,6 +280,17 @@ class DocTypeMismatch(CallError):
 
     def __str__(self) -> str:
         return f"{self.endpoint}: a doc of the reply does not fit doc_type: {self.problem}"
+
+
+class ReplyMismatch(CallError):
+    """Answered, but not with what such a call is answered with: ``problem`` says where. Some wires refuse so."""
+
+    def __init__(self, endpoint: str, problem: str) -> None:
+        super().__init__(endpoint, problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}: the answer does not fit: {self.problem}"
 
 
 class AuthError(RxSdkError):

@@ -30,6 +30,7 @@ from rxsdk.errors import (
     LocalProtocolError,
     NoCredentials,
     RemoteProtocolError,
+    ReplyMismatch,
     RxSdkError,
     SylkError,
     UploadError,
@@ -93,6 +94,11 @@ TEXTS: list[tuple[RxSdkError, str, dict[str, Any]]] = [
     (CallCancelled("a/b", written=True), "a/b: cancelled after it was sent", {"written": True}),
     (CallCancelled("a/b", written=False), "a/b: cancelled before it was sent", {"written": False}),
     (
+        ReplyMismatch("new", "expected an object"),
+        "new: the answer does not fit: expected an object",
+        {"endpoint": "new", "problem": "expected an object"},
+    ),
+    (
         DocTypeMismatch("a/b", "Expected int", RES),
         "a/b: a doc of the reply does not fit doc_type: Expected int",
         {"problem": "Expected int", "res": RES},
@@ -144,7 +150,7 @@ def test_the_tree_is_as_drawn() -> None:
     ]
     real = {each.__name__: each.__mro__[1].__name__ for each in classes}
     assert drawn == real
-    assert len(drawn) == 26
+    assert len(drawn) == 27
 
 
 def test_all_are_public_and_sorted() -> None:

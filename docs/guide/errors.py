@@ -22,6 +22,7 @@ WHAT_TO_DO: dict[type[RxSdkError], str] = {
     rxsdk.CallNotSent: "Safe to repeat. `reason` says why: not connected or not signed in in time, too many calls waiting, closed.",
     rxsdk.CallOutcomeUnknown: "It may have run. Read before you repeat; calls with `idempotent=True` are repeated for you.",
     rxsdk.CallCancelled: "Yours: `cancel()` was called. `written` says whether it may have run all the same.",
+    rxsdk.ReplyMismatch: "The server answered otherwise than the protocol says; the chat's refuses so. Look at `problem` and at what was asked.",
     rxsdk.DocTypeMismatch: "The answer is in `res`; mend the type where `problem` says, or read a part with `Q.attrs(…)` into a type of its own.",
     rxsdk.NoCredentials: "Sign in with `auth()`: nothing is kept from an earlier run.",
     rxsdk.UploadError: "The file that `name` names cannot be sent, or changed while it was: nothing of the call was executed.",

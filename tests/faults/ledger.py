@@ -15,11 +15,12 @@ from rxsdk import (
     CallOutcomeUnknown,
     CallRejected,
     CallTimeout,
+    ReplyMismatch,
 )
 
 __all__ = ["OUTCOMES", "Ledger"]
 
-OUTCOMES = (CallRejected, CallTimeout, CallNotSent, CallOutcomeUnknown, CallCancelled)
+OUTCOMES = (CallRejected, CallTimeout, CallNotSent, CallOutcomeUnknown, CallCancelled, ReplyMismatch)
 """How a call may end, beside by its reply."""
 
 

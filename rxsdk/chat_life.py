@@ -1,0 +1,339 @@
+"""`ChatLife`: one life of a `ChatService`: what the chat's reports mean, from opening to the end.
+
+Floor 3, the service's inside; it never holds the service. What every service has is its `Life`.
+
+An event goes: machine → conversations → subscribers of `events` → here again, once they have been handed it → (the
+file of seen ids) → machine, which acknowledges it. One that nobody is there to take is held until somebody comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from rxsdk.cache.seen import SeenFile
+from rxsdk.chat_config import ChatConfig
+from rxsdk.core.clock import Clock
+from rxsdk.core.state import ConnectionState
+from rxsdk.core.transport import Connect
+from rxsdk.errors import CallNotSent, RxSdkError
+from rxsdk.protocols.chat.conversation import Conversation, Shown
+from rxsdk.protocols.chat.events import (
+    CallFailed,
+    CallReplied,
+    ConnectionGivenUp,
+    EventReceived,
+    FrameRejected,
+    HeartbeatAnswered,
+    PhaseChanged,
+    PresenceChanged,
+    RequestRepeated,
+    TypingChanged,
+)
+from rxsdk.protocols.chat.machine import ChatMachine
+from rxsdk.protocols.chat.phases import Phase
+from rxsdk.protocols.chat.request import Request, page_payload
+from rxsdk.protocols.chat.types import Event
+from rxsdk.protocols.contract import Machine
+from rxsdk.reactive.call import Call
+from rxsdk.reactive.delivery import report_unhandled
+from rxsdk.reactive.life import Life
+from rxsdk.reactive.streams import Multicast
+from rxsdk.telemetry import telemetry_for
+
+__all__ = ["ChatLife", "Live"]
+
+_log = logging.getLogger("rxsdk")
+
+
+class _Asked:
+    """Who waits for a request: the application's call, and what the answer does to a conversation."""
+
+    def __init__(self, call: Call[Any], settled: Callable[[Any, Exception | None], None] | None) -> None:
+        self.call = call
+        self.settled = settled
+
+
+class Live:
+    """A conversation that somebody follows, or has followed; and the stream of its states."""
+
+    def __init__(self, chat_id: str, user_id: str, life: Life, joined: Callable[[], None]) -> None:
+        self.conversation = Conversation(chat_id, user_id)
+        self.stream: Multicast[tuple[Shown, ...]] = life.stream(keep_latest=True, joined=joined)
+        self.is_asked_for = False
+
+    def show(self, delivered: Callable[[bool], None] | None = None) -> bool:
+        """Tell everybody how it stands."""
+        return self.stream.emit(self.conversation.messages(), delivered)
+
+
+class ChatLife:
+    """Made before the service is opened, so that its streams can be subscribed to; used once."""
+
+    machine_type: type[Machine] = ChatMachine
+
+    def __init__(self) -> None:
+        self.life = Life()
+        self.messages: Multicast[Event[Any]] = self.life.stream(joined=self._somebody_came)
+        self.round_trips: Multicast[float] = self.life.stream()
+        self.presence: Multicast[frozenset[str]] = self.life.stream(keep_latest=True, initial=frozenset())
+        self.typing: Multicast[frozenset[tuple[str, str]]] = self.life.stream(keep_latest=True, initial=frozenset())
+        self._lives: dict[str, Live] = {}
+        self._held: deque[Event[Any]] = deque()
+        self._to_save: list[int] = []
+        self._saving: asyncio.Task[None] | None = None
+
+    def open(self, owner: object, config: ChatConfig, connect: Connect, clock: Clock | None) -> None:
+        """See `Inside.open`.
+
+        Raises:
+            CacheError: the file of seen ids cannot be read.
+        """
+        self._config = config
+        self._telemetry = telemetry_for(config.telemetry, "chat", config.url)
+        self._seen_file = None if config.seen_file is None else SeenFile(config.seen_file)
+        self._machine = ChatMachine(
+            heartbeat_interval_s=config.heartbeat_interval_s,
+            heartbeat_timeout_s=config.heartbeat_timeout_s,
+            max_queued_calls=config.max_queued_calls,
+            window=config.seen_window,
+            new_id=partial(secrets.token_urlsafe, 12),
+            seen=self._seen_file.load() if self._seen_file else (),
+        )
+        self.life.open(
+            owner,
+            self._machine,
+            connect,
+            handlers={
+                CallReplied: self._on_replied,
+                CallFailed: self._on_call_failed,
+                EventReceived: lambda report: self._on_event(report.event),
+                PresenceChanged: lambda report: self.presence.emit(report.online),
+                TypingChanged: lambda report: self.typing.emit(report.typing),
+                PhaseChanged: self._on_phase,
+                ConnectionGivenUp: lambda report: self.life.connection.drop(report.error),
+                RequestRepeated: lambda report: self._telemetry.retried(),
+                HeartbeatAnswered: self._on_heartbeat_answered,
+                FrameRejected: self._on_frame_rejected,
+            },
+            end_rest=self._end_rest,
+            loop=config.loop,
+            policy=config.reconnect,
+            delivery=config.delivery,
+            clock=clock,
+        )
+
+    # -- requests
+
+    def send(
+        self,
+        request: Request,
+        begun: Callable[[], None] | None = None,
+        settled: Callable[[Any, Exception | None], None] | None = None,
+    ) -> Call[Any]:
+        """A request that is on its way; ``begun`` and ``settled`` are called on the loop, with what became of it."""
+        life = self.life
+        call: Call[Any] = Call(request.payload_type, life.dispatcher, partial(self._cancel, request))
+        if not life.still_open():
+            call.fail(CallNotSent(request.payload_type, life.why_closed))
+        else:
+            request.listener = _Asked(call, settled)
+            self._telemetry.call_made(call)
+            life.on_loop(self._submit, (request, begun))
+        return call
+
+    def _submit(self, job: tuple[Request, Callable[[], None] | None]) -> None:
+        request, begun = job
+        if begun is not None:
+            begun()
+        self._machine.submit(request, self.life.clock.now())
+        self.life.connection.flush()
+
+    def _cancel(self, request: Request, call: Call[Any], asked: bool) -> None:
+        if asked and self.life.is_open:
+            self.life.on_loop(self._cancel_here, request)
+
+    def _cancel_here(self, request: Request) -> None:
+        self._machine.cancel(request)
+        self.life.connection.flush()
+
+    def tell(self, event_type: str, payload: dict[str, Any]) -> None:
+        """A client event, if there is a connection."""
+        if self.life.still_open():
+            self.life.on_loop(self._tell_here, (event_type, payload))
+
+    def _tell_here(self, job: tuple[str, dict[str, Any]]) -> None:
+        self._machine.tell(*job)
+        self.life.connection.flush()
+
+    def _on_replied(self, report: CallReplied) -> None:
+        asked: _Asked = report.request.listener
+        report.request.listener = None
+        if asked.settled is not None:
+            asked.settled(report.payload, None)
+        asked.call.reply(report.payload, final=True)
+
+    def _on_call_failed(self, report: CallFailed) -> None:
+        asked: _Asked = report.request.listener
+        report.request.listener = None
+        error = report.error
+        if isinstance(error, CallNotSent) and self.life.trouble is not None and not self.life.is_ready:
+            error.reason += f"; {self.life.trouble}"
+            error.__cause__ = error.__cause__ or self.life.trouble
+        if asked.settled is not None:
+            asked.settled(None, error)
+        asked.call.fail(error)
+
+    # -- events
+
+    def _on_event(self, event: Event[Any]) -> None:
+        if event.id is not None and self._config.ack == "on_receive":
+            self._handed_over(event.id)
+            self._hand_over(event, None)
+        elif event.id is None:
+            self._hand_over(event, None)
+        elif not self._hand_over(event, partial(self._handed, event)):
+            self._hold(event)
+
+    def _hand_over(self, event: Event[Any], delivered: Callable[[bool], None] | None) -> bool:
+        """To the conversation it belongs to, then to `events`; returns whether anybody was there."""
+        live = self._lives.get(getattr(event.payload, "chat_id", ""))
+        applied = live is not None and live.conversation.apply(event)
+        to_events = self.messages.has_observers
+        shown = live is not None and applied and live.show(None if to_events else delivered)
+        return self.messages.emit(event, delivered) or shown
+
+    def _handed(self, event: Event[Any], to_somebody: bool) -> None:
+        """On the thread that delivers: it was handed to those who were there, if they have not left before."""
+        if self.life.is_open:
+            self.life.on_loop(self._handed_here, (event, to_somebody))
+        elif to_somebody and event.id is not None:
+            self._to_save.append(event.id)
+
+    def _handed_here(self, job: tuple[Event[Any], bool]) -> None:
+        event, to_somebody = job
+        if not to_somebody:
+            self._hold(event)
+        elif event.id is not None:
+            self._handed_over(event.id)
+
+    def _handed_over(self, event_id: int) -> None:
+        if self._seen_file is None:
+            self._machine.acknowledge([event_id])
+            self.life.connection.flush()
+        else:
+            self._to_save.append(event_id)
+            if self._saving is None:
+                self._saving = self.life.lease.loop.create_task(self._save(self._seen_file), name="rxsdk seen ids")
+
+    async def _save(self, file: SeenFile) -> None:
+        """First the file, then the acknowledgement: killed in between, the server's repeat is known as one."""
+        try:
+            while self._to_save:
+                ids, self._to_save = self._to_save, []
+                await asyncio.to_thread(self._save_now, file, ids)
+                self._machine.acknowledge(ids)
+                self.life.connection.flush()
+        finally:
+            self._saving = None
+
+    def _save_now(self, file: SeenFile, ids: Sequence[int]) -> None:
+        try:
+            file.save([*self._machine.seen, *ids][-self._config.seen_window :])
+        except RxSdkError as error:  # handed over is handed over: it is acknowledged all the same
+            report_unhandled(error, "the file of seen events")
+
+    def _hold(self, event: Event[Any]) -> None:
+        """Nobody took it. It waits for whoever comes; when too many wait, the oldest comes again after a reconnect."""
+        self._held.append(event)
+        if len(self._held) > self._config.delivery.mailbox_size and (oldest := self._held.popleft()).id is not None:
+            self._machine.let_go(oldest.id)
+
+    def _somebody_came(self) -> None:
+        if self.life.is_open:
+            self.life.on_loop(self._release, None)
+
+    def _release(self, _: None) -> None:
+        held, self._held = self._held, deque()
+        for event in held:
+            if not self._hand_over(event, partial(self._handed, event)):
+                self._held.append(event)
+
+    # -- conversations
+
+    def live(self, chat_id: str, user_id: str) -> Live:
+        """The conversation of this chat; loaded once somebody listens."""
+        with self.life.dispatcher.lock:
+            live = self._lives.get(chat_id)
+            if live is None:
+                joined = partial(self._joined, chat_id)
+                live = self._lives[chat_id] = Live(chat_id, user_id, self.life, joined)
+        return live
+
+    def known(self, chat_id: str) -> Live | None:
+        """The conversation of this chat, if anybody ever asked for it; on the loop."""
+        return self._lives.get(chat_id)
+
+    def _joined(self, chat_id: str) -> None:
+        if self.life.is_open:
+            self.life.on_loop(self._follow, self._lives[chat_id])
+
+    def _follow(self, live: Live) -> None:
+        self._release(None)
+        if not live.is_asked_for:
+            self._load(live)
+
+    def _load(self, live: Live) -> None:
+        live.is_asked_for = True
+        chat_id = live.conversation.chat_id
+        request = Request(
+            "messages",
+            page_payload(chat_id, None, None, None),
+            timeout_s=self._config.timeout_s,
+            queue_timeout_s=self._config.queue_timeout_s,
+        )
+        self.send(request, None, partial(self._loaded, live))
+
+    def _loaded(self, live: Live, page: Any, error: Exception | None) -> None:
+        if error is None:
+            live.conversation.loaded(page)
+            live.show()
+        else:
+            live.is_asked_for = False
+
+    # -- the connection
+
+    def _on_phase(self, report: PhaseChanged) -> None:
+        if report.phase is Phase.READY:
+            self.life.set_state(ConnectionState("ready"))
+            for live in list(self._lives.values()):
+                if live.stream.has_observers:
+                    self._load(live)
+        elif report.phase is Phase.DISCONNECTED:
+            self._telemetry.reconnecting()
+
+    def _on_heartbeat_answered(self, report: HeartbeatAnswered) -> None:
+        self._telemetry.round_trip(report.round_trip_s)
+        self.round_trips.emit(report.round_trip_s)
+
+    def _on_frame_rejected(self, report: FrameRejected) -> None:
+        self._telemetry.dropped()
+        _log.warning("dropped: %s", report.error)
+
+    # -- the end
+
+    def _end_rest(self) -> list[asyncio.Task[None]]:
+        """The machine has ended every request; what was handed over to the last is still to be remembered."""
+        if self._seen_file is not None:
+            with self.life.dispatcher.lock:
+                self.life.dispatcher.post(self._save_the_last, self._seen_file)
+        return [] if self._saving is None else [self._saving]
+
+    def _save_the_last(self, file: SeenFile) -> None:
+        if self._to_save:
+            self._save_now(file, self._to_save)

@@ -1,0 +1,1 @@
+"""The chat protocol: requests with responses, events that are acknowledged. Source: chat.md."""

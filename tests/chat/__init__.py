@@ -1,0 +1,1 @@
+"""`ChatService` against the emulator, over real sockets."""

@@ -1,0 +1,53 @@
+"""`disordered`: a road on which events come twice, and out of order; everything else is left alone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from rxsdk.chat import ChatConfig
+from rxsdk.core.transport import Connect, Receiver, Transport
+from rxsdk.protocols.chat.machine import ChatMachine
+from rxsdk.service import connector
+
+__all__ = ["disordered"]
+
+
+class _Disorder:
+    """Stands between a transport and who listens to it."""
+
+    def __init__(self, receiver: Receiver, chance: random.Random) -> None:
+        self._receiver = receiver
+        self._chance = chance
+        self._late: list[bytes] = []
+
+    def frames_received(self, frames: Sequence[bytes]) -> None:
+        self._receiver.frames_received([each for frame in frames for each in self._coming(frame)])
+
+    def _coming(self, frame: bytes) -> list[bytes]:
+        """An event may wait for the next one; one still waiting at the end comes again after a reconnect."""
+        if b'"eventType"' not in frame:
+            return [frame]
+        if self._chance.random() < 0.4:
+            self._late.append(frame)
+            return []
+        coming = [frame, *self._late] * self._chance.choice([1, 2])
+        self._late.clear()
+        return coming
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._receiver, name)
+
+
+def disordered(config: ChatConfig, chance: random.Random) -> Connect:
+    """What opens such roads."""
+    open_inner = connector(config, ChatMachine)
+
+    async def open_transport() -> Transport:
+        transport = await open_inner()
+        start = transport.start
+        transport.start = lambda receiver: start(_Disorder(receiver, chance))  # type: ignore[method-assign,arg-type]
+        return transport
+
+    return open_transport

@@ -1,0 +1,1 @@
+"""The chat's machine and its parts, without a socket."""
