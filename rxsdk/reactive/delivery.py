@@ -94,7 +94,8 @@ class Dispatcher:
         self.lock = threading.RLock()
         self.policy = DeliveryPolicy()
         self.calls: tuple[Sequence[Any], Iterator[Any]] | None = None  # who is called, and those that are still to be
-        self.began_at = 0.0  # when the job that runs did, as `time.perf_counter` has it
+        self.until = math.inf  # when, as `time.perf_counter` has it, a job of many steps is to make way
+        self.latest_run: Any = None  # the job posted last, if it is one that can be given more to do
         self._turn = threading.Lock()  # held by the thread that is running jobs
         self._jobs: deque[tuple[Callable[[Any], object], Any]] = deque()
         self._laggards: deque[Laggard] = deque()
@@ -130,12 +131,17 @@ class Dispatcher:
             _late.jobs.append((job, argument))
             return
         self._jobs.append((job, argument))
+        self.latest_run = None
         if not self._due:
             self._due = True
             if self._thread is not None:
                 self._tokens.put(None)
             elif self._loop is not None:
                 self._call_slice(self._loop)
+
+    def go_on_with(self, job: Callable[[V], object], argument: V) -> None:
+        """The job that runs makes way, and wants to go on before the others."""
+        self._jobs.appendleft((job, argument))
 
     def add_laggard(self, laggard: Laggard) -> None:
         """Give ``laggard`` turns from now on; with `lock` held, by a job or before one is posted."""
@@ -220,15 +226,17 @@ class Dispatcher:
         jobs = self._jobs
         while self._has_work and self._turn.acquire(blocking=False):
             try:
-                self.began_at = time.perf_counter()
+                self.until = until
                 while True:
                     if jobs:
                         job, argument = jobs.popleft()
-                        _guarded(job, argument)
+                        try:
+                            job(argument)
+                        except Exception as error:
+                            report_unhandled(error, "delivery")
                     elif not self._run_other():
                         break
-                    self.began_at = now = time.perf_counter()
-                    if now > until and not self._closed:
+                    if time.perf_counter() > until and not self._closed:
                         return
             finally:
                 self._turn.release()

@@ -38,6 +38,16 @@ _HELD_UP = 262_144
 _NEVER = 1 << 62
 
 
+class Run:
+    """A job: so many values of one source, one after the other, with nothing else posted in between."""
+
+    __slots__ = ("fanout", "left")
+
+    def __init__(self, fanout: Fanout) -> None:
+        self.fanout = fanout
+        self.left = 1
+
+
 class Fanout:
     """The subscribers of one source and the log that they share.
 
@@ -54,6 +64,7 @@ class Fanout:
     _look_at = 0  # when there are more than this, a mailbox may be full
     _began_with = 0  # how many there were when those in step began with the last value
     _excused = 0  # up to this one, they waited because somebody's callback went on
+    _run: Run | None = None  # the latest job that is not done
     _is_slow = False  # the last value took long: see who takes so long with the next
     _has_ended = False
     _receipts: deque[tuple[int, bool, Delivered]] | None = None  # who is to be told when all had a value
@@ -81,10 +92,15 @@ class Fanout:
         self._posted = posted = self._posted + 1
         if posted > self._look_at:
             self._look_for_full_mailboxes()
-        if delivered is None:
-            self._dispatcher.post(Fanout._deliver, self)
+        dispatcher, run = self._dispatcher, self._run
+        if delivered is not None:
+            dispatcher.post(self._deliver_and_tell, delivered)
+        elif run is not None and dispatcher.latest_run is run:
+            run.left += 1
         else:
-            self._dispatcher.post(self._deliver_and_tell, delivered)
+            self._run = run = Run(self)
+            dispatcher.post(Fanout._deliver, run)
+            dispatcher.latest_run = run
 
     def _post_end(self) -> None:
         """After all that was posted, tell everybody the end: ``_error``, or that it is complete."""
@@ -115,7 +131,8 @@ class Fanout:
                     self._catch_up(subscription, place)
                     break
                 if place.rest is None:
-                    value = self._value(place.at)
+                    log: Any = self._log
+                    value = log[place.at - self._posted]
                     place.at += 1
                     self._forget_what_all_had()
                 elif place.rest:
@@ -134,25 +151,42 @@ class Fanout:
 
     # -- on the dispatcher
 
-    def _deliver(self) -> bool:
-        """The next value, to all who are in step; returns whether there was one."""
+    @staticmethod
+    def _deliver(run: Run) -> bool:
+        """The values of ``run``, to all who are in step; returns whether the last one was given to anybody."""
+        self = run.fanout
         dispatcher = self._dispatcher
-        with dispatcher.lock:
-            if self._apart:
-                self._gather()
-            value = self._value(self._delivered)
-            self._delivered += 1
-            self._began_with = self._posted
-            if not self._apart:
-                self._log.popleft()  # type: ignore[union-attr]
-            subscriptions = self._in_step
-        if self._is_slow:
-            self._deliver_timed(subscriptions, value)
-        else:
-            give(dispatcher, subscriptions, value)
-            if time.perf_counter() - dispatcher.began_at > SLICE_S:
-                self._is_slow = True
-        return bool(subscriptions)
+        log: Any = self._log
+        subscriptions: tuple[Subscription, ...] = ()
+        began_at = time.perf_counter()
+        try:
+            while True:
+                with dispatcher.lock:
+                    if not run.left:
+                        if self._run is run:
+                            self._run = None
+                        return bool(subscriptions)
+                    run.left -= 1
+                    if self._apart:
+                        self._gather()
+                    value = log[self._delivered - self._posted] if self._apart else log.popleft()
+                    self._delivered += 1
+                    self._began_with = self._posted
+                    subscriptions = self._in_step
+                if self._is_slow:
+                    self._deliver_timed(subscriptions, value)
+                    began_at = time.perf_counter()
+                else:
+                    give(dispatcher, subscriptions, value)
+                    ended_at = time.perf_counter()
+                    self._is_slow = ended_at - began_at > SLICE_S
+                    began_at = ended_at
+                if began_at > dispatcher.until:
+                    dispatcher.go_on_with(Fanout._deliver, run)
+                    return bool(subscriptions)
+        except BaseException:
+            dispatcher.go_on_with(Fanout._deliver, run)
+            raise
 
     def _deliver_timed(self, subscriptions: Sequence[Subscription], value: Any) -> None:
         """Whoever takes more than a millisecond goes on by itself."""
@@ -177,7 +211,7 @@ class Fanout:
 
     def _deliver_and_tell(self, delivered: Delivered) -> None:
         number = self._delivered
-        was_handed = self._deliver()
+        was_handed = self._deliver(Run(self))
         with self._dispatcher.lock:
             if self._oldest() <= number:  # somebody lags, and is given it later
                 if self._receipts is None:
@@ -194,10 +228,6 @@ class Fanout:
         end(subscriptions, self._error)
 
     # -- inside, with the lock held
-
-    def _value(self, number: int) -> Any:
-        log: Any = self._log
-        return log[number - self._posted]
 
     def _gather(self) -> None:
         """Those in step come to the next value; who waits for them there joins."""
