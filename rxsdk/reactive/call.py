@@ -80,7 +80,7 @@ class Call(HotStream[T]):
         with dispatcher.lock:
             if self._is_over:
                 self._was_seen = True
-                dispatcher.post(self._tell_outcome, (subscription,))
+                dispatcher.post(self._tell_outcome_to, (subscription,))
             else:
                 if self._latest is not NOTHING:
                     dispatcher.post(subscription.next, self._latest)
@@ -163,10 +163,9 @@ class Call(HotStream[T]):
                 self._first = value
             self._latest = value
             self._is_over = final
-            if self._is_heard():
-                if final and self._posted == 0:
-                    subscriptions, self._in_step = self._in_step, ()
-                    self._dispatcher.post(self._tell_outcome, subscriptions)
+            if self._in_step or self._apart:
+                if final and not self._posted:
+                    self._dispatcher.post(Call._tell_outcome, self)
                 else:
                     self._post(value)
                     if final:
@@ -221,7 +220,11 @@ class Call(HotStream[T]):
 
     # -- inside
 
-    def _tell_outcome(self, subscriptions: tuple[Subscription, ...]) -> None:
+    def _tell_outcome(self) -> None:
+        subscriptions, self._in_step = self._in_step, ()
+        self._tell_outcome_to(subscriptions)
+
+    def _tell_outcome_to(self, subscriptions: tuple[Subscription, ...]) -> None:
         if self._latest is not NOTHING:
             give(self._dispatcher, subscriptions, self._latest)
         end(subscriptions, self._error)

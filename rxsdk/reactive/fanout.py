@@ -78,7 +78,8 @@ class Fanout:
 
     def _join(self, subscription: Subscription) -> None:
         """Give it every value that is posted from now on."""
-        self._look_at = 0
+        if self._look_at:
+            self._look_at = 0
         if self._delivered == self._posted:
             self._in_step = (*self._in_step, subscription)
         else:

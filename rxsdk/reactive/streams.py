@@ -242,14 +242,12 @@ class _Leaf(Subscription):
 
     def next(self, value: Any) -> None:
         """See `Subscription.next`; already within the context and the call of the source's subscription."""
-        on_next = self._next
-        if on_next is not None:
-            try:
-                on_next(value)
-            except BaseException as error:
-                out = self.raised(error)
-                if out is not None:
-                    raise out from None
+        try:
+            self._next(value)
+        except BaseException as error:
+            out = self.raised(error)
+            if out is not None:
+                raise out from None
 
     def _say(self, name: str, callback: Callable[..., Any], *arguments: Any) -> None:
         self._stop()
@@ -271,7 +269,9 @@ class HotStream(Fanout, Stream[T]):
         scheduler: abc.SchedulerBase | None = None,
     ) -> Subscription:
         """See `Stream.subscribe`."""
-        subscription = Subscription(*callbacks_of(on_next, on_error, on_completed), self)
+        if on_next is not None and hasattr(on_next, "on_next"):
+            on_next, on_error, on_completed = callbacks_of(on_next, on_error, on_completed)
+        subscription = Subscription(on_next, on_error, on_completed, self)
         self.admit(subscription)
         return subscription
 

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 from typing import Any, Protocol, cast
 
 from reactivex import abc
@@ -75,8 +76,12 @@ class Subscription(abc.DisposableBase):
         mailbox: Mailbox | None = None,
     ) -> None:
         running = running_loop()
-        self._nudged = None if running is source._dispatcher.loop else running
-        self._next = on_next
+        if running is None or running is source._dispatcher.loop:
+            self._nudged = None
+            self._next = on_next or _ignore
+        else:
+            self._nudged = running
+            self._next = partial(_nudging, running, on_next or _ignore)
         self._error = on_error
         self._completed = on_completed
         self._context = copy_context()
@@ -168,7 +173,8 @@ class Subscription(abc.DisposableBase):
             _nudge(self._nudged)
 
     def _stop(self) -> None:
-        self._source = self._next = self._error = self._completed = None
+        self._next = _ignore
+        self._source = self._error = self._completed = None
 
 
 def give(
@@ -187,14 +193,10 @@ def give(
         turn = iter(subscriptions)
     dispatcher.calls = subscriptions, turn
     for subscription in turn:  # little in it: an event may have many subscribers
-        on_next = subscription._next
-        if on_next is not None:
-            try:
-                subscription._context.run(on_next, value)
-            except BaseException as error:
-                out = subscription.raised(error) or out
-            if subscription._nudged is not None:
-                _nudge(subscription._nudged)
+        try:
+            subscription._context.run(subscription._next, value)
+        except BaseException as error:
+            out = subscription.raised(error) or out
     dispatcher.calls = None
     if out is not None:
         raise out
@@ -217,6 +219,17 @@ def end(subscriptions: Iterable[Subscription], error: Exception | None) -> None:
             out = raised
     if out is not None:
         raise out
+
+
+def _ignore(value: Any) -> None:
+    """What a subscription without ``on_next``, or one that has ended, does with a value."""
+
+
+def _nudging(loop: asyncio.AbstractEventLoop, on_next: Callable[[Any], Any], value: Any) -> None:
+    try:
+        on_next(value)
+    finally:
+        _nudge(loop)
 
 
 def _nudge(loop: asyncio.AbstractEventLoop) -> None:
