@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar, cast
 
-from reactivex import Observable, abc, operators
+from reactivex import ConnectableObservable, Observable, abc, operators
 from reactivex.disposable import SingleAssignmentDisposable
 from reactivex.internal.exceptions import SequenceContainsNoElementsError
 
@@ -21,9 +21,10 @@ from rxsdk.core.mailbox import DeliveryPolicy, Mailbox, OnOverflow, check_mailbo
 from rxsdk.reactive.delivery import Dispatcher
 from rxsdk.reactive.fanout import Fanout
 from rxsdk.reactive.iteration import Iteration
+from rxsdk.reactive.piping import Piping
 from rxsdk.reactive.subscription import Place, Subscription, callbacks_of, caught, end
 
-__all__ = ["NOTHING", "HotStream", "Multicast", "Stream"]
+__all__ = ["NOTHING", "ConnectableStream", "HotStream", "Multicast", "Stream"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -61,7 +62,7 @@ class _Last:
         return self._value
 
 
-class Stream(Observable[T_co]):
+class Stream(Piping[T_co]):
     """An Observable for every way of using one.
 
     Besides ``subscribe`` and ``pipe`` (which gives a Stream again):
@@ -131,16 +132,14 @@ class Stream(Observable[T_co]):
     def __repr__(self) -> str:
         return "<Stream>"
 
-    def pipe(self, *steps: Callable[[Any], Any]) -> Any:
-        """reactivex' ``pipe``; what comes out is a Stream again, unless an operator makes something of its own."""
-        result: Any = self
-        for operator in steps:
-            result = operator(result)
-        return self._ours(result)
+    def _piped(self) -> Observable[Any]:
+        return self if self._source is None else self._source
 
     def _ours(self, result: Any) -> Any:
         if type(result) is list:  # of ``partition``
             return [self._ours(part) for part in result]
+        if type(result) is ConnectableObservable:
+            return ConnectableStream(self._dispatcher, result)
         return Stream(self._dispatcher, result) if type(result) is Observable else result
 
     # These go round ``pipe`` in reactivex.
@@ -228,6 +227,28 @@ class Source(Fanout, Stream[T]):
         raise NotImplementedError
 
 
+class ConnectableStream(Stream[T], ConnectableObservable[T]):
+    """What ``publish`` and its kin make: subscribed to its source when it is told to."""
+
+    def __init__(self, dispatcher: Dispatcher, connectable: ConnectableObservable[T]) -> None:
+        Stream.__init__(self, dispatcher, connectable)
+        self._connectable = connectable
+
+    def connect(self, scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase | None:
+        """Subscribe to the source, once; returns that subscription."""
+        return self._connectable.connect(scheduler)
+
+    def ref_count(self) -> Stream[T]:
+        """Connected while anybody is subscribed."""
+        made: Stream[T] = self._ours(operators.ref_count()(self._connectable))
+        return made
+
+    def auto_connect(self, subscriber_count: int = 1) -> Stream[T]:
+        """Connected for good once so many have subscribed; 0 connects now."""
+        made: Stream[T] = self._ours(self._connectable.auto_connect(subscriber_count))
+        return made
+
+
 class _Leaf(Subscription):
     """The subscription to what operators have made.
 
@@ -269,9 +290,7 @@ class HotStream(Fanout, Stream[T]):
         scheduler: abc.SchedulerBase | None = None,
     ) -> Subscription:
         """See `Stream.subscribe`."""
-        if on_next is not None and hasattr(on_next, "on_next"):
-            on_next, on_error, on_completed = callbacks_of(on_next, on_error, on_completed)
-        subscription = Subscription(on_next, on_error, on_completed, self)
+        subscription = Subscription(*callbacks_of(on_next, on_error, on_completed), self)
         self.admit(subscription)
         return subscription
 
@@ -290,6 +309,9 @@ class _Buffered(Stream[T]):
     @property
     def _mailbox(self) -> Mailbox:
         return self._granted
+
+    def _piped(self) -> Observable[Any]:
+        return self  # else the operators would go round the mailbox
 
     def subscribe(
         self,

@@ -36,9 +36,11 @@ class Source(Protocol):
 
     def _lag_of(self, subscription: Subscription) -> int:
         """How many notifications wait for it."""
+        ...
 
     def _take_turn(self, subscription: Subscription, place: Place) -> bool:
         """Give it some of what it missed; returns whether there is more."""
+        ...
 
 
 class Place:

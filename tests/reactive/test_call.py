@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import pytest
+from reactivex.internal.exceptions import SequenceContainsNoElementsError
 
 from rxsdk.errors import CallCancelled, CallRejected, CallTimeout, WrongThreadError
 from rxsdk.reactive.call import Call
@@ -293,6 +294,40 @@ def test_left_before_it_was_made_and_subscribed_again_it_goes_on(table: Table) -
     table.drained()
     assert table.cancelled == [False]
     assert notes.values == ["made"]
+
+
+def test_a_watch_that_ended_before_it_was_made_has_nothing_to_give(table: Table) -> None:
+    async def wait() -> None:
+        await watch
+
+    watch, notes = table.call(), Notes()
+    watch.complete()
+    with pytest.raises(SequenceContainsNoElementsError):
+        watch.result(1)
+    with pytest.raises(SequenceContainsNoElementsError):
+        asyncio.run(wait())
+    watch.subscribe(notes)
+    table.drained()
+    assert (notes.values, notes.completed) == ([], True)
+
+
+def test_none_is_a_reply_like_others(table: Table) -> None:
+    call, early, late = table.call(), Notes(), Notes()
+    call.subscribe(early)
+    call.reply(None, final=True)
+    assert call.result(1) is None
+    call.subscribe(late)
+    table.drained()
+    assert early.values == late.values == [None]
+
+
+def test_a_watch_that_ends_with_a_reply_gives_all_before_it(table: Table) -> None:
+    watch, notes = table.call(), Notes()
+    watch.subscribe(notes)
+    watch.reply(1, final=False)
+    watch.reply(2, final=True)
+    table.drained()
+    assert (notes.values, notes.completed) == ([1, 2], True)
 
 
 def test_leaving_after_the_end_does_nothing(table: Table) -> None:

@@ -30,6 +30,12 @@ DERIVED: dict[str, Derive] = {
     "fluent": lambda stream: stream.map(lambda value: value + 1).filter(bool).take(2),
     "share": lambda stream: stream.share(),
     "ref_count": lambda stream: stream.pipe(ops.publish(), ops.ref_count()),
+    "fluent ref_count": lambda stream: stream.publish().ref_count(),
+    "ref_count operator": lambda stream: stream.publish().pipe(ops.ref_count()),
+    "auto_connect": lambda stream: stream.publish().auto_connect(),
+    "connected": lambda stream: connected(stream.publish()),
+    "buffered": lambda stream: stream.map(lambda value: value).buffered(5, on_overflow="error"),
+    "after buffered": lambda stream: stream.buffered(5, on_overflow="error").map(lambda value: value),
     "slice": lambda stream: stream[0:2],
     "plus": lambda stream: stream + reactivex.of(3),
     "sum": lambda stream: stream.sum(),
@@ -45,6 +51,11 @@ DERIVED: dict[str, Derive] = {
     "with_latest_from": lambda stream: stream.with_latest_from(reactivex.of(9)),
     "delay": lambda stream: stream.delay(0.001),
 }
+
+
+def connected(stream: Any) -> Any:
+    assert stream.connect() is stream.connect()
+    return stream
 
 
 def added_to(stream: Stream[Any]) -> Any:
@@ -82,7 +93,9 @@ def test_awaited_on_a_loop_while_another_thread_delivers(derive: Derive) -> None
 
 def test_operators_keep_what_they_make_themselves() -> None:
     stream: Multicast[int] = Multicast(Dispatcher())
-    assert isinstance(stream.pipe(ops.publish()), reactivex.ConnectableObservable)
+    published = stream.pipe(ops.publish())
+    assert isinstance(published, reactivex.ConnectableObservable)
+    assert isinstance(published, Stream)
     assert stream.pipe(lambda source: 5) == 5
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Append,
         Call,
         ConnectionState,
+        DeliveryPolicy,
         Doc,
         File,
         Q,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         SDKConfig,
         Session,
         Stream,
+        Subscription,
     )
     from rxsdk.protocols.limp.query import Where
     from tests.typing import typed_dicts, typed_structs
@@ -96,6 +98,15 @@ if TYPE_CHECKING:
         albums = (await typed_dicts.album_read(api)).docs
         assert_type(albums, list[typed_dicts.Album])
         assert_type(albums[0]["rank"], int | None)
+
+    def watching(api: ApiService) -> None:
+        """Mailboxes."""
+        watch = api.call("staff/watch").buffered(100, on_overflow="drop_oldest")
+        assert_type(watch, Stream[Res[Doc]])
+        subscription = watch.subscribe(print)
+        assert_type(subscription, Subscription)
+        assert_type((subscription.lag, subscription.dropped), tuple[int, int])
+        SDKConfig("wss://example.test/ws", "token", ["email"], delivery=DeliveryPolicy(100, "latest", "detach"))
 
     def state(api: ApiService) -> None:
         """State and streams."""
