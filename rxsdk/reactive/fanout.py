@@ -64,7 +64,7 @@ class Fanout:
     _look_at = 0  # when there are more than this, a mailbox may be full
     _began_with = 0  # how many there were when those in step began with the last value
     _excused = 0  # up to this one, they waited because somebody's callback went on
-    _run: Run | None = None  # the latest job that is not done
+    _open_run: Run | None = None  # the latest job that is not done
     _is_slow = False  # the last value took long: see who takes so long with the next
     _has_ended = False
     _receipts: deque[tuple[int, bool, Delivered]] | None = None  # who is to be told when all had a value
@@ -93,13 +93,13 @@ class Fanout:
         self._posted = posted = self._posted + 1
         if posted > self._look_at:
             self._look_for_full_mailboxes()
-        dispatcher, run = self._dispatcher, self._run
+        dispatcher, run = self._dispatcher, self._open_run
         if delivered is not None:
             dispatcher.post(self._deliver_and_tell, delivered)
         elif run is not None and dispatcher.latest_run is run:
             run.left += 1
         else:
-            self._run = run = Run(self)
+            self._open_run = run = Run(self)
             dispatcher.post(Fanout._deliver, run)
             dispatcher.latest_run = run
 
@@ -164,8 +164,8 @@ class Fanout:
             while True:
                 with dispatcher.lock:
                     if not run.left:
-                        if self._run is run:
-                            self._run = None
+                        if self._open_run is run:
+                            self._open_run = None
                         return bool(subscriptions)
                     run.left -= 1
                     if self._apart:
