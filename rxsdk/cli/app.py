@@ -19,11 +19,11 @@ from typing import Annotated
 import typer
 
 import rxsdk
-from rxsdk.cli.commands import call, demo, doctor, emulate, session, typegen, version
+from rxsdk.cli.commands import call, demo, doctor, emulate, files, session, typegen, version, watch
 
 __all__ = ["app"]
 
-GROUPS = (session, call, doctor, typegen, emulate, demo, version)
+GROUPS = (session, call, watch, files, doctor, typegen, emulate, demo, version)
 
 _EPILOG = """\
 [bold]Start with[/bold]

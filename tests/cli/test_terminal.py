@@ -160,8 +160,9 @@ def test_ctrl_c_in_an_upload_leaves_the_session_as_it_was(
     photo = tmp_path / "large.png"
     photo.write_bytes(b"x" * 5_000_000)
     emulator.delay("file/upload", 0.2)
-    terminal = start("call", "staff/create", "--doc", "{}", "--file", f"photo={photo}")
+    terminal = start("upload", "staff/create", f"photo={photo}", "--doc", "{}")
     emulator.wait_until(lambda emulator: any(one.payload["endpoint"] == "file/upload" for one in emulator.received))
+    terminal.read(until=b"large.png")
     terminal.type("\x03")
     assert terminal.end() == 130
     assert b"Traceback" not in terminal.seen

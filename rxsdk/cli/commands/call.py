@@ -12,12 +12,13 @@ from typing import Annotated, Any
 import typer
 
 from rxsdk import ApiService, Doc, NoCredentials, Res
+from rxsdk.cli.bars import uploading
 from rxsdk.cli.ending import ending, tell
 from rxsdk.cli.output import AsJson, print_line, print_res, reply_of
 from rxsdk.cli.server import Server, has_session, takes_server
 from rxsdk.cli.show import milliseconds
 
-__all__ = ["DocOption", "FileOption", "QueryOption", "commands", "given_doc", "given_query"]
+__all__ = ["Anonymous", "DocOption", "QueryOption", "commands", "given_doc", "given_query", "make_call"]
 
 commands = typer.Typer()
 
@@ -26,10 +27,6 @@ QueryOption = Annotated[
     typer.Option("--query", "-q", metavar="JSON", help="A list, such as '[{\"rank\": 1}]'; @FILE, or - for stdin."),
 ]
 DocOption = Annotated[str | None, typer.Option("--doc", "-d", metavar="JSON", help="An object; @FILE, or - for stdin.")]
-FileOption = Annotated[
-    list[str] | None,
-    typer.Option("--file", "-f", metavar="ATTR=PATH", help="A file for an attr of the doc; again for more of them."),
-]
 Anonymous = Annotated[bool, typer.Option("--anonymous", help="Do not use the session that is kept.")]
 
 _EXAMPLES = """\
@@ -49,7 +46,10 @@ def call(
     server: Server,
     query: QueryOption = None,
     doc: DocOption = None,
-    file: FileOption = None,
+    file: Annotated[
+        list[str] | None,
+        typer.Option("--file", "-f", metavar="ATTR=PATH", help="A file for an attr of the doc; may be given again."),
+    ] = None,
     await_auth: Annotated[bool, typer.Option("--await-auth", help="Only as somebody who is signed in.")] = False,
     anonymous: Anonymous = False,
     as_json: AsJson = False,
@@ -59,25 +59,41 @@ def call(
     As whoever is signed in (rxsdk auth), else as nobody. Tokens and hashes in the reply are shown as <redacted>.
     """
     asked, sent = given_query(query), given_doc(doc, file)
-    config = server.config()
     with ending("call", as_json=as_json):
-        is_known = not anonymous and has_session(config)
-        if await_auth and not is_known:
-            raise NoCredentials
+        make_call(server, endpoint, asked, sent, must_be_authed=await_auth, anonymous=anonymous, as_json=as_json)
 
-        async def work(api: ApiService) -> tuple[Res[Doc], float]:
-            if is_known:
-                await api.check_auth()
-            started = time.perf_counter()
-            res = await api.call(endpoint, query=asked, doc=sent, await_auth=await_auth)
-            return res, time.perf_counter() - started
 
-        res, seconds = server.run(config, work)
-        if as_json:
-            print_line(reply_of(res))
-        else:
-            print_res(res)
-            tell(f"{res.status} {res.msg} ({milliseconds(seconds)})", "dim")
+def make_call(
+    server: Server,
+    endpoint: str,
+    query: Any,
+    doc: dict[str, Any] | None,
+    *,
+    must_be_authed: bool = False,
+    anonymous: bool = False,
+    as_json: bool,
+) -> None:
+    """Call ``endpoint`` as whoever is signed in, with a bar for each file, and print the reply."""
+    config = server.config()
+    is_known = not anonymous and has_session(config)
+    if must_be_authed and not is_known:
+        raise NoCredentials
+
+    async def work(api: ApiService) -> tuple[Res[Doc], float]:
+        if is_known:
+            await api.check_auth()
+        started = time.perf_counter()
+        call = api.call(endpoint, query=query, doc=doc, await_auth=must_be_authed)
+        with uploading(call.progress):
+            res = await call
+        return res, time.perf_counter() - started
+
+    res, seconds = server.run(config, work)
+    if as_json:
+        print_line(reply_of(res))
+    else:
+        print_res(res)
+        tell(f"{res.status} {res.msg} ({milliseconds(seconds)})", "dim")
 
 
 def given_query(text: str | None) -> Any:
@@ -88,24 +104,24 @@ def given_query(text: str | None) -> Any:
     return query
 
 
-def given_doc(text: str | None, files: list[str] | None) -> dict[str, Any] | None:
-    """What ``--doc`` and ``--file`` say together; raises `typer.BadParameter` when that makes no document."""
+def given_doc(text: str | None, files: list[str] | None, option: str = "--file") -> dict[str, Any] | None:
+    """What ``--doc`` and the files say together; raises `typer.BadParameter` when that makes no document."""
     doc = _json("--doc", text)
     if doc is not None and not isinstance(doc, dict):
         raise typer.BadParameter('must be a JSON object, such as {"name": "…"}', param_hint="--doc")
-    found = _files(files or [])
+    found = _files(files or [], option)
     twice = ", ".join(found.keys() & (doc or {}).keys())
     if twice:
-        raise typer.BadParameter(f"{twice} is in --doc too", param_hint="--file")
+        raise typer.BadParameter(f"{twice} is in --doc too", param_hint=option)
     return {**(doc or {}), **found} if doc is not None or found else None
 
 
-def _files(given: list[str]) -> Mapping[str, Any]:
+def _files(given: list[str], option: str) -> Mapping[str, Any]:
     found: dict[str, list[Path]] = {}
     for one in given:
         attr, equals, path = one.partition("=")
         if not attr or not equals or not path:
-            raise typer.BadParameter(f"{one!r} is not ATTR=PATH", param_hint="--file")
+            raise typer.BadParameter(f"{one!r} is not ATTR=PATH", param_hint=option)
         if not Path(path).is_file():
             raise typer.BadParameter(
                 f"{path}: {'is not a file' if Path(path).exists() else 'no such file'}", param_hint="--file"

@@ -1,0 +1,146 @@
+"""``rxsdk watch`` and ``rxsdk upload``: changes as they come, and bars, in a terminal and without one."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rxsdk import ApiService
+from rxsdk.emulator import Emulator
+from tests.cli.conftest import Cli, command, environment, run_process
+from tests.cli.test_terminal import CONTROLS, Terminal, settings, start
+from tests.staff import staff_doc
+
+__all__ = ["settings", "start"]
+
+NASTY = "\x1b]0;gotcha\x07\u202e"
+
+
+@pytest.fixture
+def watching(emulator: Emulator, settings: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """``rxsdk watch …`` as a process without a terminal, once its watch is there."""
+    begun: list[subprocess.Popen[str]] = []
+
+    def watching(*args: str) -> subprocess.Popen[str]:
+        begun.append(
+            subprocess.Popen(
+                command("watch", "staff/watch", *args),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                env=environment(**settings),
+            )
+        )
+        emulator.wait_until(lambda emulator: emulator.watches)
+        return begun[-1]
+
+    yield watching
+    for process in begun:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def stopped(process: subprocess.Popen[str], lines: int) -> tuple[list[str], str]:
+    """What it printed, and then what it said when it was stopped by Ctrl-C."""
+    assert process.stdout is not None
+    out = [process.stdout.readline() for _ in range(lines)]
+    process.send_signal(signal.SIGINT)
+    rest, err = process.communicate(timeout=30)
+    assert (process.returncode, rest) == (130, "")
+    return out, err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a process")
+def test_one_object_a_line(watching: Callable[..., subprocess.Popen[str]], signed_in: ApiService) -> None:
+    process = watching("--json")
+    _id = signed_in.call("staff/create", doc=staff_doc()).result().docs[0]["_id"]
+    signed_in.call("staff/delete", query=[{"_id": _id}, {"$soft": True}]).result()
+    out, err = stopped(process, 3)
+    made, created, deleted = map(json.loads, out)
+    assert made["args"]["code"] == "CORE_WATCH_OK"
+    assert (created["args"]["oper"], created["args"]["docs"][0]["_id"]) == ("create", _id)
+    assert (deleted["args"]["oper"], deleted["args"]["docs"]) == ("delete", [{"_id": _id}])
+    assert err == "rxsdk watch: stopped by Ctrl-C\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a process")
+def test_a_line_each_without_a_terminal(
+    watching: Callable[..., subprocess.Popen[str]], emulator: Emulator, signed_in: ApiService
+) -> None:
+    process = watching()
+    doc: dict[str, Any] = {**staff_doc(), "bio": {"ar_AE": NASTY, "en_AE": NASTY}}
+    signed_in.call("staff/create", doc=doc).result()
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert re.match(r'create  \{_id: "[0-9a-f]{4}…[0-9a-f]{4}", photo: ', line)
+    assert "gotcha" in line
+    assert [char for char in line if not char.isprintable() and char != "\n"] == []
+    emulator.drop_connections()  # it comes back, and the watch with it
+    emulator.wait_until(lambda emulator: emulator.watches)
+    signed_in.call("staff/create", doc=doc).result()
+    _, err = stopped(process, 1)
+    assert err.startswith("Watching staff/watch; Ctrl-C ends it.\n")
+    assert "connection lost" in err
+    assert err.endswith("rxsdk watch: stopped by Ctrl-C\n")
+
+
+def test_a_table_that_lives(emulator: Emulator, start: Callable[..., Terminal], signed_in: ApiService) -> None:
+    terminal = start("watch", "staff/watch", LINES="12")
+    emulator.wait_until(lambda emulator: emulator.watches)
+    terminal.read(until=b"0 changes")
+    for number in range(8):
+        signed_in.call("staff/create", doc={**staff_doc(), "name": {"ar_AE": f"{NASTY}{number}"}}).result()
+    terminal.read(until=b"8 changes")
+    terminal.type("\x03")
+    assert terminal.end() == 130
+    assert CONTROLS.findall(terminal.seen) == []
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.seen.decode())
+    assert "staff/watch" in text
+    assert "Ctrl-C ends it" in text
+    assert "\\x1b]0;gotcha" in text
+    assert b"Traceback" not in terminal.seen
+
+
+@pytest.mark.usefixtures("no_thread_left")
+def test_a_watch_that_is_refused(known: Emulator, cli: Cli) -> None:
+    known.refuse_next("staff/watch", 403, "CORE_SESSION_FORBIDDEN", "no")
+    ran = cli("watch", "staff/watch")
+    assert (ran.code, ran.out) == (1, "")
+    assert "CORE_SESSION_FORBIDDEN" in ran.err
+
+
+def test_bars(emulator: Emulator, start: Callable[..., Terminal], settings: dict[str, str], tmp_path: Path) -> None:
+    run_process("auth", emulator.admin_email, RXSDK_PASSWORD=emulator.admin_password, **settings)
+    paths = [tmp_path / "one.png", tmp_path / "[bold]two.png"]
+    for path in paths:
+        path.write_bytes(b"x" * 1_200_000)
+    doc = '{"name": {"ar_AE": "x"}}'
+    terminal = start("upload", "album/create", f"photos={paths[0]}", f"photos={paths[1]}", "-d", doc)
+    assert terminal.end() == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.seen.decode())
+    assert re.search(r"one\.png.*1\.2/1\.2 MB", text)
+    assert re.search(r"\[bold\]two\.png.*1\.2/1\.2 MB", text)
+    assert CONTROLS.findall(terminal.seen) == []
+    ran = run_process("upload", "album/create", f"photos={paths[0]}", "-d", doc, "--json", **settings)
+    assert (ran.code, ran.err) == (0, ""), "no bars without a terminal"
+    assert json.loads(ran.out)["args"]["count"] == 1
+    ran = run_process("upload", "album/create", "photos", **settings)
+    assert ran.code == 2
+    assert "ATTR=PATH" in ran.err
+
+
+@pytest.mark.usefixtures("no_thread_left")
+def test_the_rows_that_are_shown(known: Emulator) -> None:
+    from rxsdk.cli.commands.watch import _said  # noqa: PLC0415
+
+    assert _said({"_id": "1", "user": "u", "token": "t"}) == '{_id: "1", token: •••}'
+    assert _said("odd") == '"odd"'
