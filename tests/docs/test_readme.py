@@ -79,3 +79,26 @@ def test_every_name_it_mentions_is_there() -> None:
 def test_the_commands_it_mentions_are_there() -> None:
     modules = re.findall(r"python -m ([\w.]+)", README)
     assert modules == ["tests.check", "tests.benchmarks"]
+
+
+def printed(example: str) -> list[str]:
+    """What the example prints, line by line."""
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / "examples" / example)],
+        capture_output=True, encoding="utf-8", env=environment(), timeout=50, check=True,
+    )  # fmt: skip
+    return done.stdout.splitlines()
+
+
+def test_what_the_examples_show() -> None:
+    assert printed("upload.py")[-1] == "there are street.png and harbour.png"
+    watched = printed("watch.py")
+    assert [watched[0], *watched[-2:]] == ["create 1", "update 3", "no watch is left"]
+    assert watched[1].startswith("log: connection lost")
+    reports = printed("pipeline.py")
+    assert reports[-1] == "60 albums in all"
+    assert sum(int(line.split()[3]) for line in reports[:-1]) == 60
+    served = printed("asyncio_service.py")
+    assert {"greeted London", "greeted Paris", "greeted Rome"} <= set(served)
+    assert served[-1] == "connection: closed"
+    assert printed("testing_your_app.py")[-1].startswith("4 passed")
