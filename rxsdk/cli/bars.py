@@ -23,7 +23,7 @@ from rich.progress import (
 from rxsdk import Stream
 from rxsdk.cli.show import plain
 
-__all__ = ["uploading"]
+__all__ = ["downloading", "uploading"]
 
 
 class _Bars:
@@ -62,6 +62,19 @@ def uploading(progress: Stream[Any]) -> Iterator[None]:
     with _bars() as bars:
         subscription = progress.subscribe(
             lambda one: bars.show((one.attr, one.index), one.name, one.sent_bytes, one.total_bytes, one.phase)
+        )
+        try:
+            yield
+        finally:
+            subscription.dispose()
+
+
+@contextmanager
+def downloading(progress: Stream[Any]) -> Iterator[None]:
+    """The same for the progress of a download."""
+    with _bars() as bars:
+        subscription = progress.subscribe(
+            lambda one: bars.show(one.name, one.name, one.received_bytes, one.total_bytes, one.phase)
         )
         try:
             yield

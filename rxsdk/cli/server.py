@@ -31,11 +31,11 @@ import platformdirs
 import typer
 
 import rxsdk
-from rxsdk import ApiService, ConnectFailed, FileCache, ReconnectPolicy, SDKConfig, TransportError
+from rxsdk import ApiService, ConnectFailed, Credentials, FileCache, ReconnectPolicy, SDKConfig, TransportError
 from rxsdk.cache import scope_of
 from rxsdk.cli.ending import tell
 
-__all__ = ["Server", "config_file", "has_session", "run", "sessions_file", "takes_server"]
+__all__ = ["Server", "config_file", "kept_session", "run", "sessions_file", "takes_server"]
 
 T = TypeVar("T")
 
@@ -179,13 +179,13 @@ class _Told(logging.Handler):
         tell(f"rxsdk: {text}", "yellow" if record.levelno >= logging.WARNING else "dim")
 
 
-def has_session(config: SDKConfig) -> bool:
-    """Whether a session is kept for this server and profile.
+def kept_session(config: SDKConfig) -> Credentials | None:
+    """The session that is kept for this server and profile.
 
     Raises:
         CacheError: the file cannot be read.
     """
-    return config.cache is not None and config.cache.get(scope_of(config.api, config.cache_key)) is not None
+    return None if config.cache is None else config.cache.get(scope_of(config.api, config.cache_key))
 
 
 # -- the options ---------------------------------------------------------------------------------------------------

@@ -103,8 +103,8 @@ def target_of(path: str | Path, name: str) -> Path:
         if name in ("", ".", "..") or any(sign in name for sign in "/\\\0") or Path(name).name != name:
             raise InvalidCall(endpoint, "name", f"{name!r} would leave the folder; give the whole path of a file")
         target /= name
-    if target.is_dir():
-        raise InvalidCall(endpoint, "path", f"{target} is a directory")
+    if target.exists() and not target.is_file():  # it would be replaced, a device by a file
+        raise InvalidCall(endpoint, "path", f"{target} is {'a directory' if target.is_dir() else 'no regular file'}")
     if not target.parent.is_dir():
         raise InvalidCall(endpoint, "path", f"there is no folder {target.parent}")
     return target

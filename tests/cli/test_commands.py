@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -102,6 +103,24 @@ def test_a_session_that_cannot_be_kept(home: Path, known: Emulator, cli: Cli, se
     assert (ran.code, ran.out) == (1, "")
     assert "is a directory" in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_a_session_that_cannot_take_the_place_of_another(
+    known: Emulator, cli: Cli, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli("auth", known.admin_email).code == 0
+    before = server.sessions_file().read_bytes()
+
+    def no_space(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr("rxsdk.cache.private.os.fsync", no_space)
+        ran = cli("auth", known.admin_email)
+    assert (ran.code, ran.out) == (1, "")
+    assert "No space left on device" in ran.err
+    assert "signed in, but the session could not be kept" in ran.err
+    assert server.sessions_file().read_bytes() == before, "the cache is as it was"
 
 
 def test_a_session_that_is_no_longer_good(known: Emulator, cli: Cli, secret: str) -> None:

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +61,23 @@ def stopped(process: subprocess.Popen[str], lines: int) -> tuple[list[str], str]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a process")
-def test_one_object_a_line(watching: Callable[..., subprocess.Popen[str]], signed_in: ApiService) -> None:
+def test_one_object_a_line(
+    watching: Callable[..., subprocess.Popen[str]], emulator: Emulator, signed_in: ApiService
+) -> None:
     process = watching("--json")
     _id = signed_in.call("staff/create", doc=staff_doc()).result().docs[0]["_id"]
     signed_in.call("staff/delete", query=[{"_id": _id}, {"$soft": True}]).result()
-    out, err = stopped(process, 3)
-    made, created, deleted = map(json.loads, out)
+    assert process.stdout is not None
+    before = [process.stdout.readline() for _ in range(3)]
+    emulator.drop_connections()
+    out, err = stopped(process, 1)
+    made, created, deleted, gap = map(json.loads, before + out)
+    assert gap["gap"].startswith("connection lost: ")
+    assert datetime.fromisoformat(gap["since"])
     assert made["args"]["code"] == "CORE_WATCH_OK"
     assert (created["args"]["oper"], created["args"]["docs"][0]["_id"]) == ("create", _id)
     assert (deleted["args"]["oper"], deleted["args"]["docs"]) == ("delete", [{"_id": _id}])
-    assert err == "rxsdk watch: stopped by Ctrl-C\n"
+    assert err.endswith("rxsdk watch: stopped by Ctrl-C\n")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a process")
@@ -87,7 +95,9 @@ def test_a_line_each_without_a_terminal(
     emulator.drop_connections()  # it comes back, and the watch with it
     emulator.wait_until(lambda emulator: emulator.watches)
     signed_in.call("staff/create", doc=doc).result()
-    _, err = stopped(process, 1)
+    out, err = stopped(process, 2)
+    assert re.match(r"gap  what changed since \d\d:\d\d:\d\d may not have been told: connection lost", out[0])
+    assert out[1].startswith("create  ")
     assert err.startswith("Watching staff/watch; Ctrl-C ends it.\n")
     assert "connection lost" in err
     assert err.endswith("rxsdk watch: stopped by Ctrl-C\n")
@@ -100,6 +110,8 @@ def test_a_table_that_lives(emulator: Emulator, start: Callable[..., Terminal], 
     for number in range(8):
         signed_in.call("staff/create", doc={**staff_doc(), "name": {"ar_AE": f"{NASTY}{number}"}}).result()
     terminal.read(until=b"8 changes")
+    emulator.drop_connections()
+    terminal.read(until=b"may not have been told")
     terminal.type("\x03")
     assert terminal.end() == 130
     assert CONTROLS.findall(terminal.seen) == []

@@ -15,7 +15,7 @@ from rxsdk import ApiService, Doc, NoCredentials, Res
 from rxsdk.cli.bars import uploading
 from rxsdk.cli.ending import ending, tell
 from rxsdk.cli.output import AsJson, print_line, print_res, reply_of
-from rxsdk.cli.server import Server, has_session, takes_server
+from rxsdk.cli.server import Server, kept_session, takes_server
 from rxsdk.cli.show import milliseconds
 
 __all__ = ["Anonymous", "DocOption", "QueryOption", "commands", "given_doc", "given_query", "make_call"]
@@ -75,7 +75,7 @@ def make_call(
 ) -> None:
     """Call ``endpoint`` as whoever is signed in, with a bar for each file, and print the reply."""
     config = server.config()
-    is_known = not anonymous and has_session(config)
+    is_known = not anonymous and kept_session(config) is not None
     if must_be_authed and not is_known:
         raise NoCredentials
 

@@ -24,7 +24,7 @@ from rxsdk.cli.commands.version import installed
 from rxsdk.cli.download import http_url, is_this_machine
 from rxsdk.cli.ending import FAILED, NO_CONNECTION, ending
 from rxsdk.cli.output import AsJson, print_line
-from rxsdk.cli.server import Server, config_file, has_session, run, sessions_file, takes_server
+from rxsdk.cli.server import Server, config_file, kept_session, run, sessions_file, takes_server
 from rxsdk.cli.show import Screen, milliseconds
 
 __all__ = ["commands"]
@@ -35,6 +35,7 @@ Verdict = Literal["ok", "note", "wrong", "skipped"]
 
 EXTRAS = {
     "cli": ("typer", "rich", "platformdirs"),
+    "http": ("httpx",),
     "emulator": ("aiohttp", "mongomock"),
     "keyring": ("keyring",),
     "telemetry": ("opentelemetry-api",),
@@ -232,7 +233,7 @@ async def _heartbeat(api: ApiService, config: SDKConfig) -> Finding:
 
 async def _session(api: ApiService, config: SDKConfig) -> Finding:
     try:
-        if not has_session(config):
+        if kept_session(config) is None:
             return Finding("session", "note", "nobody is signed in here", "sign in with: rxsdk auth WHO")
         await api.check_auth()
     except rxsdk.RxSdkError as error:

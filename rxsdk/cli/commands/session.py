@@ -12,7 +12,7 @@ import typer
 from rxsdk import ApiService, CacheError, SDKConfig, Session
 from rxsdk.cli.ending import ending, tell
 from rxsdk.cli.output import AsJson, print_facts, print_line
-from rxsdk.cli.server import Server, has_session, sessions_file, takes_server
+from rxsdk.cli.server import Server, kept_session, sessions_file, takes_server
 
 __all__ = ["commands"]
 
@@ -56,7 +56,8 @@ def auth(
             return api.session
 
         session = server.run(config, sign_in)
-        if not has_session(config):
+        kept = kept_session(config)
+        if kept is None or session is None or kept.token.reveal() != session["token"]:
             raise CacheError(str(sessions_file()), "signed in, but the session could not be kept")
     _print_session(config, session, as_json=as_json)
 

@@ -24,6 +24,7 @@ LIBRARIES = (
     "aiohttp",
     "mongomock",
     "keyring",
+    "httpx",
 )
 
 commands = typer.Typer()

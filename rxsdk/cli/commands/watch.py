@@ -16,11 +16,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rxsdk import ApiService, ConnectionState, Doc, Res
+from rxsdk import ApiService, ConnectionState, Doc, Gap, Res
 from rxsdk.cli.commands.call import Anonymous, QueryOption, given_query
 from rxsdk.cli.ending import ending, tell
 from rxsdk.cli.output import AsJson, print_line, reply_of
-from rxsdk.cli.server import Server, has_session, takes_server
+from rxsdk.cli.server import Server, kept_session, takes_server
 from rxsdk.cli.show import brief, plain, short
 from rxsdk.protocols.limp.res import redact
 
@@ -28,7 +28,7 @@ __all__ = ["commands"]
 
 commands = typer.Typer()
 
-_COLOURS = {"create": "green", "update": "yellow", "delete": "red"}
+_COLOURS = {"create": "green", "update": "yellow", "delete": "red", "gap": "magenta"}
 _FRAME_LINES = 6
 _DULL = ("user", "create_time")
 
@@ -52,22 +52,22 @@ def watch(
     """Show every change that a watch tells of, until Ctrl-C.
 
     In a terminal they stand in a table, the latest below; elsewhere each is a line. A lost connection comes back by
-    itself, and the watch with it.
+    itself, and the watch with it; a gap says where changes may be missing.
     """
     asked = given_query(query)
     with ending("watch", as_json=as_json):
         config = server.config(keeps_trying=True)
-        is_known = not anonymous and has_session(config)
+        is_known = not anonymous and kept_session(config) is not None
 
         async def work(api: ApiService) -> None:
             if is_known:
                 await api.check_auth()
-            call = api.call(endpoint, query=asked)
+            call = api.call(endpoint, query=asked, gaps=True)
             with _shown(endpoint, as_json=as_json) as view:
                 states = api.state_stream.subscribe(view.moved)
                 try:
                     async for res in call:
-                        view.message(res)
+                        view.gap(res) if isinstance(res, Gap) else view.message(res)
                 finally:
                     states.dispose()
 
@@ -83,6 +83,12 @@ class _Lines:
 
     def moved(self, state: ConnectionState) -> None:
         """The SDK's own warnings tell of it."""
+
+    def gap(self, gap: Gap) -> None:
+        if self._as_json:
+            print_line({"gap": str(gap.reason), "since": gap.since.isoformat()})
+        else:
+            print(plain(f"gap  {_missed(gap)}"), flush=True)
 
     def message(self, res: Res[Doc]) -> None:
         if self._as_json:
@@ -105,6 +111,9 @@ class _LiveTable:
 
     def moved(self, state: ConnectionState) -> None:
         self._state = f"{state.name}: {state.reason}" if state.reason else state.name
+
+    def gap(self, gap: Gap) -> None:
+        self._rows.append((time.strftime("%H:%M:%S"), "gap", plain(_missed(gap))))
 
     def message(self, res: Res[Doc]) -> None:
         if "oper" not in res.args:
@@ -135,6 +144,10 @@ def _shown(endpoint: str, *, as_json: bool) -> Iterator[_Lines | _LiveTable]:
     view = _LiveTable(endpoint, console)
     with Live(view, console=console, refresh_per_second=8):
         yield view
+
+
+def _missed(gap: Gap) -> str:
+    return f"what changed since {gap.since.astimezone():%H:%M:%S} may not have been told: {gap.reason}"
 
 
 def _said(doc: Any) -> str:
