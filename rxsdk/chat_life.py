@@ -66,10 +66,15 @@ class Live:
         self.conversation = Conversation(chat_id, user_id)
         self.stream: Multicast[tuple[Shown, ...]] = life.stream(keep_latest=True, joined=joined)
         self.is_asked_for = False
+        self._told: tuple[Shown, ...] | None = None
 
     def show(self, delivered: Callable[[bool], None] | None = None) -> bool:
-        """Tell everybody how it stands."""
-        return self.stream.emit(self.conversation.messages(), delivered)
+        """Tell everybody how it stands, if that is news or somebody waits to hear that it was told."""
+        messages = self.conversation.messages()
+        if messages == self._told and delivered is None:
+            return self.stream.has_observers
+        self._told = messages
+        return self.stream.emit(messages, delivered)
 
 
 class ChatLife:

@@ -10,7 +10,8 @@ import errno
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -18,9 +19,11 @@ from rich.text import Text
 
 from rxsdk.cli.show import plain
 from rxsdk.emulator import Emulator
+from rxsdk.emulator.chat import ChatEmulator
+from rxsdk.emulator.host import Host
 from rxsdk.errors import ConfigurationError
 
-__all__ = ["NotServing", "first_app", "serve"]
+__all__ = ["Introduction", "NotServing", "chat_introduction", "first_app", "limp_introduction", "serve"]
 
 _SNIPPET = """\
 from rxsdk import ApiService, SDKConfig
@@ -33,17 +36,34 @@ with ApiService(config) as api:
     print(api.call("staff/read").result())
 """
 
+_CHAT_SNIPPET = """\
+from rxsdk import ChatConfig, ChatService
+
+config = ChatConfig({url}, {{"Authorization": "Bearer " + {token}}}, {me})
+with ChatService(config) as chat:
+    print(chat.send({other}, "Hello!").result())
+"""
+
 
 class NotServing(Exception):
     """Why the emulator could not serve, or not end as it should."""
 
 
-def serve(emulator: Emulator, facts: dict[str, str], more_config: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class Introduction:
+    """What whoever starts an emulator is told: how to connect, how it is set up, and code to paste."""
+
+    title: str
+    connect: dict[str, str]
+    facts: dict[str, str]
+    snippet: str
+
+
+def serve(emulator: Host[Any], introduce: Callable[[], Introduction]) -> None:
     """Serve until Ctrl-C or SIGTERM; whoever listens is told how to connect.
 
     Args:
-        facts: what to say of how it is set up.
-        more_config: fields of ``SDKConfig`` that its clients need beside the usual ones.
+        introduce: called once it listens.
 
     Raises:
         NotServing: the port cannot be had, the data not be read or not be written.
@@ -53,7 +73,7 @@ def serve(emulator: Emulator, facts: dict[str, str], more_config: dict[str, Any]
         with _told("cannot start", emulator.port):
             emulator.start()
         try:
-            _introduce(console, emulator, facts, more_config)
+            _print_introduction(console, introduce())
             while not stop.wait(0.5):  # an endless wait would not hear Ctrl-C on Windows
                 pass
         finally:
@@ -96,7 +116,8 @@ def _stop_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _introduce(console: Console, emulator: Emulator, facts: dict[str, str], more_config: dict[str, Any]) -> None:
+def limp_introduction(emulator: Emulator, facts: dict[str, str], more_config: dict[str, Any]) -> Introduction:
+    """LIMP's; ``more_config`` is what its clients need beside the usual fields of ``SDKConfig``."""
     config = emulator.config(**more_config)
     connect = {
         "api": emulator.url,
@@ -106,16 +127,33 @@ def _introduce(console: Console, emulator: Emulator, facts: dict[str, str], more
         "admin email": emulator.admin_email,
         "admin password": emulator.admin_password,
     }
-    _print(console, ("A LIMP server is running, emulated for tests. ", "bold"), ("Ctrl-C ends it.", ""))
     files = {"files": f"{emulator.http_url}/{{module}}/retrieve_file/{{_id}}/{{attr}}/{{name}}"}
-    for table in (connect, {**facts, **files}):
+    return Introduction(
+        "A LIMP server is running, emulated for tests. ", connect, {**facts, **files}, _snippet(emulator, more_config)
+    )
+
+
+def chat_introduction(emulator: ChatEmulator, data: str) -> Introduction:
+    """The chat's; ``data`` says where its messages are kept."""
+    first, second, *_ = emulator.users
+    connect = {"url": emulator.url, **{f"{user}'s token": emulator.token(user) for user in emulator.users}}
+    try_it = f"rxsdk chat {second} --url {emulator.url} --user {first} --token {emulator.token(first)}"
+    fields = {"url": emulator.url, "token": emulator.token(first), "me": first, "other": second}
+    snippet = _CHAT_SNIPPET.format(**{name: _quoted(value) for name, value in fields.items()})
+    facts = {"messages": data, "in a terminal": try_it}
+    return Introduction("A chat server is running, emulated for tests. ", connect, facts, snippet)
+
+
+def _print_introduction(console: Console, introduction: Introduction) -> None:
+    _print(console, (introduction.title, "bold"), ("Ctrl-C ends it.", ""))
+    for table, style in ((introduction.connect, "cyan"), (introduction.facts, "")):
         _print(console)
         for name, value in table.items():
-            _print(console, (f"  {name:<16}", "dim"), (value, "cyan" if table is connect else ""))
+            _print(console, (f"  {name:<16}", "dim"), (value, style))
     _print(console)
     _print(console, ("Paste this into Python to talk to it:", "bold"))
     _print(console)
-    for line in _snippet(emulator, more_config).splitlines():
+    for line in introduction.snippet.splitlines():
         _print(console, (line, "cyan"))
 
 

@@ -195,9 +195,9 @@ class Broken:
 
 def test_why_it_does_not_start() -> None:
     with pytest.raises(NotServing, match=r"^cannot start: \[Errno 13\] Permission denied$"):
-        serve(Broken(PermissionError(13, "Permission denied")), {}, {})  # type: ignore[arg-type]
+        serve(Broken(PermissionError(13, "Permission denied")), lambda: None)  # type: ignore[arg-type,return-value]
     with pytest.raises(ZeroDivisionError):  # a mistake of ours is not dressed up
-        serve(Broken(ZeroDivisionError()), {}, {})  # type: ignore[arg-type]
+        serve(Broken(ZeroDivisionError()), lambda: None)  # type: ignore[arg-type,return-value]
 
 
 def test_first_app() -> None:

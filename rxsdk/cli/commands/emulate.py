@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import rxsdk
 from rxsdk.cli.ending import emulator_class, fail
 
+if TYPE_CHECKING:
+    from rxsdk.cli.emulate import Introduction
+    from rxsdk.emulator.host import Host
+
 __all__ = ["commands"]
 
 commands = typer.Typer()
+
+
+class Wire(StrEnum):
+    """The choices of ``--wire``."""
+
+    LIMP = "limp"
+    CHAT = "chat"
 
 
 class Quotas(StrEnum):
@@ -42,6 +54,7 @@ may do everything, and users made by them may change staff.
 _EMULATE_EXAMPLES = """\
 [bold]Examples[/bold]
   rxsdk emulate --port 8081
+  rxsdk emulate --wire chat
   rxsdk emulate --quotas stock --conn-timeout-s 20
   rxsdk emulate --data staff.json --client-app shop:web:https://shop.example.com
 """
@@ -49,6 +62,9 @@ _EMULATE_EXAMPLES = """\
 
 @commands.command(help=_EMULATE_HELP, epilog=_EMULATE_EXAMPLES)
 def emulate(
+    wire: Annotated[Wire, typer.Option(help="What the server speaks; the others take --port and --data only.")] = (
+        Wire.LIMP
+    ),
     port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 takes a free port.")] = 8081,
     quotas: Annotated[Quotas, typer.Option(help="stock: 40, 100 and 500 messages a minute, as the real server.")] = (
         Quotas.OFF
@@ -73,11 +89,12 @@ def emulate(
     """``rxsdk emulate``"""
     if data is not None and not (data.parent.is_dir() and os.access(data.parent, os.W_OK)):
         raise typer.BadParameter(f"{data.parent} is not a directory that can be written to", param_hint="--data")
+    make = emulator_class("emulate")
+    if wire is not Wire.LIMP:
+        _serve(*EMULATED[wire](port, data))
+        return
     given = {"admin_email": admin_email, "admin_password": admin_password, "anon_token": anon_token}
     options = {name: value for name, value in given.items() if value}
-    make = emulator_class("emulate")
-    from rxsdk.cli.emulate import NotServing, first_app, serve  # noqa: PLC0415 - only with the extra "emulator"
-
     try:
         emulator = make(
             port=port,
@@ -97,7 +114,27 @@ def emulate(
         "idle timeout": f"{conn_timeout_s:g} s",
         "documents": f"kept in {data}" if data else "in memory, gone at the end",
     }
+    from rxsdk.cli.emulate import first_app, limp_introduction  # noqa: PLC0415 - only with the extra "emulator"
+
+    _serve(emulator, lambda: limp_introduction(emulator, facts, first_app(client_app or [])))
+
+
+def _chat(port: int, data: Path | None) -> tuple[Host[Any], Callable[[], Introduction]]:
+    from rxsdk.cli.emulate import chat_introduction  # noqa: PLC0415
+    from rxsdk.emulator.chat import ChatEmulator  # noqa: PLC0415
+
+    emulator = ChatEmulator(port=port, data=data)
+    return emulator, lambda: chat_introduction(emulator, f"kept in {data}" if data else "in memory, gone at the end")
+
+
+EMULATED: dict[Wire, Callable[[int, Path | None], tuple[Host[Any], Callable[[], Introduction]]]] = {Wire.CHAT: _chat}
+"""By wire, beside LIMP, which alone has more options: its server on a port, with data, and what to say of it."""
+
+
+def _serve(emulator: Host[Any], introduce: Callable[[], Introduction]) -> None:
+    from rxsdk.cli.emulate import NotServing, serve  # noqa: PLC0415 - only with the extra "emulator"
+
     try:
-        serve(emulator, facts, first_app(client_app or []))
+        serve(emulator, introduce)
     except NotServing as error:
         fail("emulate", str(error))
