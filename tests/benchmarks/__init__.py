@@ -4,9 +4,11 @@
 
 - `server`: a LIMP server that does next to nothing, in another process and pinned to another core.
 - `floor`: the client one would write by hand on the `websockets` library, `msgspec` and an HMAC, for one purpose only.
-- `rows`: the work, done once by rxsdk and once by the floor.
-- `measure`: CPU time, paired repetitions, medians; the table.
+- `rows`: the work, done once by rxsdk and once by the floor; `processes`: the work that needs a process to itself.
+- `sides`: what both sides of a row stand on.
+- `measure`: paired repetitions, medians; the table.
 
-Cost is the CPU time of the whole client process (user and system, all threads) per unit, so a busy machine disturbs
-it little; what disturbs it still is shared by the two sides, which take turns. Read the ratios, not the times.
+Cost, where a row's unit says nothing else, is the CPU time of the whole client process (user and system, all threads)
+per unit, so a busy machine disturbs it little; what disturbs it still is shared by the two sides, which take turns.
+Read the ratios, not the times.
 """

@@ -7,8 +7,9 @@ import json
 import sys
 from collections.abc import Sequence
 
-from tests.benchmarks.measure import Result, measured, table
-from tests.benchmarks.rows import ROWS, Row, server_process
+from tests.benchmarks.measure import Result, paired, table
+from tests.benchmarks.rows import ROWS, Row
+from tests.benchmarks.sides import server_process
 
 REPETITIONS = 5
 
@@ -20,9 +21,12 @@ def run(rows: Sequence[Row], *, repetitions: int, quick: bool) -> list[Result]:
         for row in rows:
             if sys.stderr.isatty():
                 print(f"\r\x1b[K{row.name} …", end="", file=sys.stderr, flush=True)
-            with row.work(url) as (ours, floor):
+            with row.open(url, quick) as (ours, floor):
                 units = row.quick_units if quick else row.units
-                results.append(measured(row.name, ours, floor, units=units, repetitions=repetitions, target=row.target))
+                times = min(repetitions, row.repetitions)
+                results.append(
+                    Result(row.name, row.unit, *paired(ours, floor, units=units, repetitions=times), row.target)
+                )
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
     return results
@@ -31,7 +35,8 @@ def run(rows: Sequence[Row], *, repetitions: int, quick: bool) -> list[Result]:
 def main() -> int:
     """Exits 0 when every row was measured, whether or not it met its target; 2 when no row has the name."""
     parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks", description="CPU time a unit: rxsdk beside a floor without any framework."
+        prog="python -m tests.benchmarks",
+        description="What a unit of work costs: rxsdk beside a floor without any framework.",
     )
     parser.add_argument("--json", action="store_true", help="print the rows as a JSON list")
     parser.add_argument("--quick", action="store_true", help="little work, once: to see that everything runs")

@@ -1,4 +1,4 @@
-"""CPU time a unit, in paired repetitions; and the table of it.
+"""What a unit of work costs, in paired repetitions; and the table of it.
 
 The two sides of a row take turns within each repetition, and who begins changes from one to the next, so that what the
 machine does meanwhile falls on both.
@@ -16,27 +16,31 @@ from typing import Any
 Work = Callable[[int], None]
 """Does so many units of work, and returns when they are done."""
 
+Cost = Callable[[int], float]
+"""The same, and returns what one unit cost."""
+
 
 @dataclass(frozen=True)
 class Result:
-    """One row. Costs are CPU microseconds a unit, one for each repetition."""
+    """One row: what a unit costs, one figure for each repetition."""
 
     row: str
-    ours_us: Sequence[float]
-    floor_us: Sequence[float]
+    unit: str
+    ours_each: Sequence[float]
+    floor_each: Sequence[float]
     target: float
 
     @property
     def ours(self) -> float:
-        return statistics.median(self.ours_us)
+        return statistics.median(self.ours_each)
 
     @property
     def floor(self) -> float:
-        return statistics.median(self.floor_us)
+        return statistics.median(self.floor_each)
 
     @property
     def ratios(self) -> list[float]:
-        return [ours / floor for ours, floor in zip(self.ours_us, self.floor_us, strict=True)]
+        return [ours / floor for ours, floor in zip(self.ours_each, self.floor_each, strict=True)]
 
     @property
     def ratio(self) -> float:
@@ -58,33 +62,35 @@ class Result:
         }
 
 
-def cost_us(work: Work, units: int) -> float:
-    """CPU microseconds of this process, all its threads together, for one unit."""
-    gc.collect()
-    before = time.process_time()
-    work(units)
-    return (time.process_time() - before) / units * 1e6
+def cpu_us(work: Work) -> Cost:
+    """The cost in CPU microseconds of this process, all its threads together."""
+
+    def cost(units: int) -> float:
+        gc.collect()
+        before = time.process_time()
+        work(units)
+        return (time.process_time() - before) / units * 1e6
+
+    return cost
 
 
-def measured(row: str, ours: Work, floor: Work, *, units: int, repetitions: int, target: float) -> Result:
-    """Warm both sides up, then measure them in turn."""
-    for work in (ours, floor):
-        work(max(1, units // 5))
-    pairs: list[dict[Work, float]] = []
+def paired(ours: Cost, floor: Cost, *, units: int, repetitions: int) -> tuple[list[float], list[float]]:
+    """Measure both in turn; who begins changes from one repetition to the next."""
+    pairs: list[dict[Cost, float]] = []
     for repetition in range(repetitions):
         order = (ours, floor) if repetition % 2 == 0 else (floor, ours)
-        pairs.append({work: cost_us(work, units) for work in order})
-    return Result(row, [pair[ours] for pair in pairs], [pair[floor] for pair in pairs], target)
+        pairs.append({cost: cost(units) for cost in order})
+    return [pair[ours] for pair in pairs], [pair[floor] for pair in pairs]
 
 
 def table(results: Sequence[Result]) -> str:
     """The results as aligned plain text."""
-    lines = [("CPU µs a unit", "ours", "floor", "ratio", "lowest–highest", "target", "")]
+    lines = [("a unit costs", "", "ours", "floor", "ratio", "lowest–highest", "target", "")]
     for result in results:
         spread = f"{min(result.ratios):.2f}–{max(result.ratios):.2f}"
         ok = "ok" if result.ok else "over"
         numbers = (f"{result.ours:.2f}", f"{result.floor:.2f}", f"{result.ratio:.2f}")
-        lines.append((result.row, *numbers, spread, f"≤ {result.target:.2f}", ok))
+        lines.append((result.row, result.unit, *numbers, spread, f"≤ {result.target:.2f}", ok))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     shown = []
     for first, *others in lines:

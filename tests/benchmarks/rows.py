@@ -1,109 +1,24 @@
-"""The rows: one piece of work each, done by rxsdk and by the floor, on the same server.
+"""The rows: one piece of work each, done once by rxsdk and once by the floor, on the same server.
 
-A row is a context manager that opens both sides and gives two functions, each of which does ``n`` units of work. The
-functions of a pair are the same but for the client they call.
+A row is a context manager that opens both sides and gives two functions, each of which does ``n`` units of work and
+returns what one of them cost. The functions of a pair are the same but for the client they call.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 
-from rxsdk import ApiService, SDKConfig
-from tests.benchmarks.floor import Floor, open_floor
-from tests.benchmarks.measure import Work
-
-ANON_TOKEN = "__ANON_TOKEN_f00000000000000000000012"
-APP_ID = "benchmark"
-ENDPOINT = "staff/read"
-QUERY = [{"_id": "6b010de0d29b763591c9e7e4"}]
-
-AsyncWork = Callable[[int], Coroutine[Any, Any, None]]
-
-
-@contextmanager
-def server_process() -> Iterator[str]:
-    """Start the server on the last core, keep this process on the first; gives the server's URL."""
-    command = [sys.executable, str(Path(__file__).with_name("server.py"))]
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
-    if len(cores) > 1:
-        command += ["--core", str(cores[-1])]
-        os.sched_setaffinity(0, {cores[0]})
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield f"ws://127.0.0.1:{int(process.stdout.readline())}/ws"
-    finally:
-        process.communicate()  # the end of its input is its end
-        if len(cores) > 1:
-            os.sched_setaffinity(0, cores)
-
-
-# -- both sides ----------------------------------------------------------------------------------------------------
-
-
-def _config(url: str, loop: Literal["own", "running"]) -> SDKConfig:
-    return SDKConfig(
-        api=url, anon_token=ANON_TOKEN, auth_attrs=["email"], app_id=APP_ID, loop=loop, max_queued_calls=20_000
-    )
-
-
-@asynccontextmanager
-async def _open(url: str, *, at_once: bool) -> AsyncIterator[tuple[ApiService, Floor]]:
-    async with ApiService(_config(url, "running")) as api:
-        floor = await open_floor(url, ANON_TOKEN, APP_ID, at_once=at_once)
-        try:
-            yield api, floor
-        finally:
-            await floor.close()
-
-
-@contextmanager
-def _on_one_loop(
-    url: str, works: Callable[[ApiService, Floor], Awaitable[tuple[AsyncWork, AsyncWork]]], *, at_once: bool = False
-) -> Iterator[tuple[Work, Work]]:
-    """Both sides on this thread's loop, which runs only while one of them works."""
-    with asyncio.Runner() as runner:
-        stack = AsyncExitStack()
-
-        async def begin() -> tuple[AsyncWork, AsyncWork]:
-            return await works(*await stack.enter_async_context(_open(url, at_once=at_once)))
-
-        ours, floor = runner.run(begin())
-        try:
-            yield (lambda n: runner.run(ours(n))), (lambda n: runner.run(floor(n)))
-        finally:
-            runner.run(stack.aclose())
-
-
-class Countdown:
-    """An observer of replies: ``done`` is set when ``left`` of them have come."""
-
-    def __init__(self) -> None:
-        self.left = 0
-        self.done = asyncio.get_running_loop().create_future()
-
-    def start(self, left: int) -> asyncio.Future[None]:
-        self.left = left
-        self.done = asyncio.get_running_loop().create_future()
-        return self.done
-
-    def __call__(self, reply: Any) -> None:
-        self.left -= 1
-        if not self.left:
-            self.done.set_result(None)
-
-    def fail(self, error: Exception) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
-
+from rxsdk import ApiService
+from tests.benchmarks.floor import Floor
+from tests.benchmarks.measure import Cost, cpu_us
+from tests.benchmarks.processes import idle, importing, memory
+from tests.benchmarks.sides import ENDPOINT, QUERY, AsyncWork, Countdown, config, on_one_loop
 
 # -- one call at a time --------------------------------------------------------------------------------------------
 
@@ -121,19 +36,21 @@ async def _one_at_a_time(api: ApiService, floor: Floor) -> tuple[AsyncWork, Asyn
 
 
 def one_at_a_time_await(url: str) -> Any:
-    return _on_one_loop(url, _one_at_a_time, at_once=True)
+    return on_one_loop(url, _one_at_a_time, at_once=True)
 
 
 @contextmanager
-def one_at_a_time_result(url: str) -> Iterator[tuple[Work, Work]]:
+def one_at_a_time_result(url: str) -> Iterator[tuple[Cost, Cost]]:
     """Ours blocks this thread and works on its own; the floor is the same as without threads."""
 
     def ours(n: int) -> None:
         for _ in range(n):
             api.call(ENDPOINT, query=QUERY).result()
 
-    with one_at_a_time_await(url) as (_, floor), ApiService(_config(url, "own")) as api:
-        yield ours, floor
+    with one_at_a_time_await(url) as (_, floor), ApiService(config(url, "own")) as api:
+        side = cpu_us(ours)
+        side(500)
+        yield side, floor
 
 
 # -- many in flight ------------------------------------------------------------------------------------------------
@@ -185,7 +102,7 @@ def in_flight_subscribe(url: str) -> Any:
     async def works(api: ApiService, floor: Floor) -> tuple[AsyncWork, AsyncWork]:
         return _subscribing(api, 1_000), _calling_back(floor, 1_000)
 
-    return _on_one_loop(url, works)
+    return on_one_loop(url, works)
 
 
 def in_flight_await(url: str) -> Any:
@@ -210,46 +127,144 @@ def in_flight_await(url: str) -> Any:
 
         return ours, plain
 
-    return _on_one_loop(url, works)
+    return on_one_loop(url, works)
 
 
-def in_flight_growth(url: str) -> Any:
-    """Ours with 10 000 in flight, against ours with 100."""
+def in_flight_growth(url: str, few: int, many: int) -> Any:
+    """Ours with ``many`` in flight, against ours with ``few``."""
 
     async def works(api: ApiService, floor: Floor) -> tuple[AsyncWork, AsyncWork]:
-        return _subscribing(api, 10_000), _subscribing(api, 100)
+        return _subscribing(api, many), _subscribing(api, few)
 
-    return _on_one_loop(url, works)
+    return on_one_loop(url, works)
+
+
+@contextmanager
+def calls_growth(url: str) -> Iterator[tuple[Cost, Cost]]:
+    """Ours after very many calls through one service, against a thousand of them, again and again from the start."""
+
+    async def works(api: ApiService, floor: Floor) -> tuple[AsyncWork, AsyncWork]:
+        ours = _subscribing(api, 100)
+        return ours, ours
+
+    with on_one_loop(url, works) as (side, _):
+        yield side, lambda n: side(1_000)
+
+
+@contextmanager
+def instances_growth(url: str, many: int) -> Iterator[tuple[Cost, Cost]]:
+    """One call at a time, by each of ``many`` services in turn, against the same by one."""
+
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+
+        async def begin() -> list[ApiService]:
+            return [await stack.enter_async_context(ApiService(config(url, "running"))) for _ in range(many)]
+
+        async def call(n: int, services: list[ApiService]) -> None:
+            for number in range(n):
+                await services[number % len(services)].call(ENDPOINT, query=QUERY)
+
+        services = runner.run(begin())
+        try:
+            sides = (
+                cpu_us(lambda n: runner.run(call(n, services))),
+                cpu_us(lambda n: runner.run(call(n, services[:1]))),
+            )
+            for side in sides:
+                side(2 * many)
+            yield sides
+        finally:
+            runner.run(stack.aclose())
 
 
 # -- watches -------------------------------------------------------------------------------------------------------
 
 
-def watch_one_subscriber(url: str) -> Any:
-    """The server sends all events of a repetition in one go."""
+async def _watch(api: ApiService, countdown: Countdown) -> str:
+    """A watch whose events go to ``countdown``; returns its id."""
+    made = countdown.start(1)  # that it was made is a watch's first notification
+    watching = api.call("staff/watch", query=QUERY)
+    watching.subscribe(countdown, countdown.fail)
+    await made
+    watch: str = (await watching).args.watch
+    return watch
+
+
+def _pushing(call: Callable[[str, Any], Any], watches: list[str], countdown: Countdown) -> AsyncWork:
+    """Let the server send ``n`` events, all in one go, of the watches in turn."""
+
+    async def work(n: int) -> None:
+        done = countdown.start(n)
+        await call("staff/push", [{"watches": watches[:n], "count": n}])
+        await done
+
+    return work
+
+
+def _calling(api: ApiService) -> Callable[[str, Any], Any]:
+    return lambda endpoint, query: api.call(endpoint, query=query)
+
+
+def watch_events(url: str, watches: int) -> Any:
+    """Events of so many watches with one subscriber each."""
 
     async def works(api: ApiService, floor: Floor) -> tuple[AsyncWork, AsyncWork]:
-        our_events, plain_events = Countdown(), Countdown()
-        made = our_events.start(1)  # that it was made is a watch's first notification
+        ours, plain = Countdown(), Countdown()
+        our_watches = [await _watch(api, ours) for _ in range(watches)]
+        plain_watches = [await floor.watch("staff/watch", QUERY, plain) for _ in range(watches)]
+        return _pushing(_calling(api), our_watches, ours), _pushing(floor.call, plain_watches, plain)
+
+    return on_one_loop(f"{url}/watch", works)
+
+
+def watches_growth(url: str, many: int) -> Any:
+    """Ours with ``many`` watches, against ours with one."""
+
+    async def works(api: ApiService, floor: Floor) -> tuple[AsyncWork, AsyncWork]:
+        one, all_of_them = Countdown(), Countdown()
+        first = await _watch(api, one)
+        others = [await _watch(api, all_of_them) for _ in range(many)]
+        return _pushing(_calling(api), others, all_of_them), _pushing(_calling(api), [first], one)
+
+    return on_one_loop(f"{url}/watch", works)
+
+
+class Guarded:
+    """What a floor with many callbacks does with an event: calls each, so that one that raises harms no other."""
+
+    def __init__(self, callbacks: list[Callable[[Any], None]]) -> None:
+        self.callbacks = callbacks
+
+    def __call__(self, event: Any) -> None:
+        for callback in self.callbacks:
+            try:
+                callback(event)
+            except Exception:
+                logging.exception("a callback raised")
+
+
+def watch_subscribers(url: str, subscribers: int) -> Any:
+    """Events of one watch, each to ``subscribers``, who do next to nothing; the last of them counts."""
+
+    async def works(api: ApiService, floor: Floor) -> tuple[AsyncWork, AsyncWork]:
+        ours, plain = Countdown(), Countdown()
         watching = api.call("staff/watch", query=QUERY)
-        watching.subscribe(our_events, our_events.fail)
-        our_watch = (await watching).args.watch
+        for _ in range(subscribers - 1):
+            watching.subscribe(_look, ours.fail)
+        made = ours.start(1)
+        watching.subscribe(ours, ours.fail)
         await made
-        plain_watch = await floor.watch("staff/watch", QUERY, plain_events)
+        callbacks = [*[_look] * (subscribers - 1), plain]
+        plain_watch = await floor.watch("staff/watch", QUERY, Guarded(callbacks))
+        our_watch = (await watching).args.watch
+        return _pushing(_calling(api), [our_watch], ours), _pushing(floor.call, [plain_watch], plain)
 
-        async def ours(n: int) -> None:
-            done = our_events.start(n)
-            await api.call("staff/push", query=[{"watch": our_watch, "count": n}])
-            await done
+    return on_one_loop(f"{url}/watch", works)
 
-        async def plain(n: int) -> None:
-            done = plain_events.start(n)
-            await floor.call("staff/push", [{"watch": plain_watch, "count": n}])
-            await done
 
-        return ours, plain
-
-    return _on_one_loop(f"{url}/watch", works)
+def _look(event: Any) -> None:
+    """A subscriber."""
 
 
 # -- all -----------------------------------------------------------------------------------------------------------
@@ -257,20 +272,75 @@ def watch_one_subscriber(url: str) -> Any:
 
 @dataclass(frozen=True)
 class Row:
-    """``target`` is the ratio to the floor that must not be passed; ``units`` the work of one repetition."""
+    """``target`` is the ratio that must not be passed; ``units`` the work of one repetition."""
 
     name: str
     work: Callable[[str], Any]
     target: float
     units: int
     quick_units: int
+    unit: str = "CPU µs"
+    repetitions: int = 1_000
+    quick_work: Callable[[str], Any] | None = None
 
+    def open(self, url: str, quick: bool) -> Any:
+        """Both sides, as they are needed."""
+        return (self.quick_work or self.work)(url) if quick else self.work(url)
+
+
+_ON_LOOP = "running loop, websockets"
 
 ROWS = (
-    Row("one call at a time, await, running loop, websockets", one_at_a_time_await, 1.15, 5_000, 200),
+    Row(f"one call at a time, await, {_ON_LOOP}", one_at_a_time_await, 1.15, 5_000, 200),
     Row("one call at a time, result, own thread, websockets", one_at_a_time_result, 1.6, 5_000, 200),
-    Row("1 000 in flight, subscribe, running loop, websockets", in_flight_subscribe, 1.25, 20_000, 2_000),
-    Row("1 000 in flight, await, running loop, websockets", in_flight_await, 1.25, 20_000, 2_000),
-    Row("10 000 in flight against 100, subscribe, running loop, websockets", in_flight_growth, 1.10, 40_000, 12_000),
-    Row("watch event, one subscriber, running loop, websockets", watch_one_subscriber, 1.25, 100_000, 5_000),
+    Row(f"1 000 in flight, subscribe, {_ON_LOOP}", in_flight_subscribe, 1.25, 20_000, 2_000),
+    Row(f"1 000 in flight, await, {_ON_LOOP}", in_flight_await, 1.25, 20_000, 2_000),
+    Row(
+        f"10 000 in flight against 100, subscribe, {_ON_LOOP}",
+        partial(in_flight_growth, few=100, many=10_000),
+        1.10,
+        40_000,
+        12_000,
+    ),
+    Row(f"watch event, one subscriber, {_ON_LOOP}", partial(watch_events, watches=1), 1.25, 100_000, 5_000),
+    Row(f"watch event, 100 watches, {_ON_LOOP}", partial(watch_events, watches=100), 1.30, 100_000, 5_000),
+    Row(f"watch event, 100 subscribers, {_ON_LOOP}", partial(watch_subscribers, subscribers=100), 1.5, 10_000, 500),
+    Row("import rxsdk against what it is made of", importing, 1.2, 1, 1),
+    Row(
+        "1 000 connected instances, memory, running loop, websockets", memory, 1.3, 1_000, 20, "RSS KiB", repetitions=2
+    ),
+    Row(
+        "1 000 connected instances, idle, running loop, websockets",
+        partial(idle, seconds=20.0),
+        1.3,
+        1_000,
+        20,
+        "CPU µs/s",
+        repetitions=1,
+        quick_work=partial(idle, seconds=0.5),
+    ),
+    Row(
+        f"growth, the last of 1 000 000 calls against 1 000, {_ON_LOOP}",
+        calls_growth,
+        1.15,
+        1_000_000,
+        5_000,
+        repetitions=1,
+    ),
+    Row(
+        f"growth, watch event, 10 000 watches against 1, {_ON_LOOP}",
+        partial(watches_growth, many=10_000),
+        1.15,
+        100_000,
+        500,
+        quick_work=partial(watches_growth, many=100),
+    ),
+    Row(
+        f"growth, one call at a time, 1 000 instances against 1, {_ON_LOOP}",
+        partial(instances_growth, many=1_000),
+        1.15,
+        5_000,
+        100,
+        quick_work=partial(instances_growth, many=20),
+    ),
 )

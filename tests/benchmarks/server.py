@@ -6,8 +6,9 @@ standard library. It prints its port, and ends when its standard input does.
 - The first call of a connection is taken for ``conn/verify``.
 - On ``/ws`` every call is answered by one document. Only the end of a frame is unmasked, where its ``call_id`` stands;
   signatures are not looked at.
-- On ``/ws/watch`` calls are read: ``…/watch`` makes a watch, and ``…/push`` with ``query=[{"watch": id, "count": n}]``
-  is answered and followed by ``n`` events of that watch, all in one go.
+- On ``/ws/watch`` calls are read: ``…/watch`` makes a watch, and ``…/push`` with
+  ``query=[{"watches": [id, …], "count": n}]`` is answered and followed by ``n`` events of these watches in turn, all in
+  one go.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from functools import lru_cache
 from typing import Any
 
 _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_TEXT, _CLOSE = 1, 8
+_TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
 _TAIL = 64  # bytes at the end of a frame that hold the call_id; a multiple of the mask's 4
 
 # As the real server writes them: see tests/vectors/limpd-6.0.5.txt
@@ -119,7 +120,11 @@ class Connection(asyncio.Protocol):
                 self.transport.write(b"".join(answers) + bytes((0x80 | _CLOSE, 2, 0x03, 0xE8)))  # 1000
                 self.transport.close()
                 return
-            answers.append(self.answer(data[start - 4 : start], data, start, stop))
+            if data[at] & 0x0F == _PING:
+                payload = _unmasked(data[start:stop], data[start - 4 : start])
+                answers.append(bytes((0x80 | _PONG, size)) + payload)
+            else:
+                answers.append(self.answer(data[start - 4 : start], data, start, stop))
             at = stop
         self.rest = data[at:]
         if answers:
@@ -145,8 +150,9 @@ class Connection(asyncio.Protocol):
             return _framed(_WATCHING % (call_id, call_id))
         answer = _framed(_FOUND % call_id)
         if call["endpoint"].endswith("/push"):
-            watch = call["query"][0]["watch"].encode()
-            answer += _framed(_CHANGED % (watch, watch)) * call["query"][0]["count"]
+            watches, count = call["query"][0]["watches"], call["query"][0]["count"]
+            events = [_framed(_CHANGED % (watch.encode(), watch.encode())) for watch in watches]
+            answer += b"".join(events) * (count // len(events)) + b"".join(events[: count % len(events)])
         return answer
 
 

@@ -17,6 +17,14 @@ ROWS = [
     "1 000 in flight, await, running loop, websockets",
     "10 000 in flight against 100, subscribe, running loop, websockets",
     "watch event, one subscriber, running loop, websockets",
+    "watch event, 100 watches, running loop, websockets",
+    "watch event, 100 subscribers, running loop, websockets",
+    "import rxsdk against what it is made of",
+    "1 000 connected instances, memory, running loop, websockets",
+    "1 000 connected instances, idle, running loop, websockets",
+    "growth, the last of 1 000 000 calls against 1 000, running loop, websockets",
+    "growth, watch event, 10 000 watches against 1, running loop, websockets",
+    "growth, one call at a time, 1 000 instances against 1, running loop, websockets",
 ]
 
 
@@ -45,7 +53,7 @@ def test_the_quick_form_gives_every_row_with_sane_numbers() -> None:
 
 
 def test_one_row_as_a_table() -> None:
-    done = _benchmarks("--quick", "--row", "watch event")
+    done = _benchmarks("--quick", "--row", "watch event, one")
     assert done.returncode == 0, done.stderr
     head, rule, line = done.stdout.splitlines()
     assert head.split()[-4:] == ["floor", "ratio", "lowest–highest", "target"]

@@ -17,7 +17,7 @@ from rxsdk.emulator import Emulator
 from rxsdk.emulator.methods import Call as Made
 from rxsdk.emulator.modules import Method, Module, default_modules, standard_methods
 from rxsdk.emulator.schema import Attr
-from tests.benchmarks.rows import ANON_TOKEN, server_process
+from tests.benchmarks.sides import ANON_TOKEN, server_process
 from tests.conftest import wait_until
 from tests.faults.wires.contract import CLOSE_CODES, FAST, Calls, Standing, Wire
 from tests.protocols.harness import SESSION, authed
