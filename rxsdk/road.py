@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 from rxsdk.core.loop import LoopChoice
 from rxsdk.core.mailbox import DeliveryPolicy
 from rxsdk.core.reconnect import ReconnectPolicy
+from rxsdk.core.transport import WebSocketLibrary, has_picows
 from rxsdk.errors import ConfigurationError
 
 __all__ = [
@@ -47,6 +48,8 @@ class RoadConfig:
     delivery: How many notifications may wait for a subscriber, and what becomes of one that lags or raises.
     telemetry: Tell OpenTelemetry of calls, reconnects and round trips (extra ``rxsdk[telemetry]``).
     loop: Where the connection runs: the caller's ``"running"`` loop, our ``"own"`` thread, or what fits.
+    transport: What opens the WebSocket: ``"websockets"``, the faster ``"picows"`` (extra ``rxsdk[fast]``), or, with
+        ``"auto"``, picows where it is installed and no proxy is in the way.
     ssl_context: For ``wss://`` beyond the system's certificates.
     proxy: A proxy URL; True takes it from the environment (but never for this machine), False goes straight.
     origin: The Origin header; servers that list web apps want it.
@@ -64,6 +67,7 @@ class RoadConfig:
     delivery: DeliveryPolicy = field(default_factory=DeliveryPolicy)
     telemetry: bool = False
     loop: LoopChoice = "auto"
+    transport: WebSocketLibrary = "auto"
     ssl_context: ssl.SSLContext | None = None
     proxy: str | bool = True
     origin: str | None = None
@@ -103,6 +107,9 @@ class RoadConfig:
         check_int("max_queued_calls", self.max_queued_calls, 1, None)
         check_int("max_message_bytes", self.max_message_bytes, 1024, None)
         check_choice("loop", self.loop, get_args(LoopChoice))
+        check_choice("transport", self.transport, get_args(WebSocketLibrary))
+        if self.transport == "picows" and not has_picows():
+            raise ConfigurationError("transport", 'is "picows", which is not installed: pip install "rxsdk[fast]"')
         for time in ("timeout_s", "queue_timeout_s"):
             if getattr(self, time) is not None:
                 check_seconds(time, getattr(self, time))

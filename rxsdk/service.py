@@ -17,7 +17,7 @@ from rxsdk.core.clock import Clock
 from rxsdk.core.connection import Connection
 from rxsdk.core.loop import check_may_block
 from rxsdk.core.state import ConnectionState
-from rxsdk.core.transport import Connect, websocket_connect
+from rxsdk.core.transport import Connect, Handshake, websocket_connect
 from rxsdk.errors import ConfigurationError
 from rxsdk.protocols.contract import Machine
 from rxsdk.reactive.call import Call
@@ -198,8 +198,8 @@ def connector(config: RoadConfig, machine: type[Machine]) -> Connect:
     """What opens the WebSockets of a service with this config; wrap it to look on (``connect=…``)."""
     # Proxies of the environment are for the world outside.
     proxy = False if config.proxy is True and config.is_loopback else config.proxy
-    return websocket_connect(
-        config.address,
+    handshake = Handshake(
+        url=config.address,
         is_text=machine.is_text,
         subprotocols=machine.subprotocols,
         timeout_s=config.connect_timeout_s,
@@ -210,6 +210,7 @@ def connector(config: RoadConfig, machine: type[Machine]) -> Connect:
         origin=config.origin,
         user_agent=config.user_agent,
     )
+    return websocket_connect(handshake, config.transport)
 
 
 _warned_of: set[str] = set()

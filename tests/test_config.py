@@ -46,6 +46,7 @@ MISTAKES: dict[str, list[Any]] = {
     "fresh_credentials": ["me", ("email", "a@b.c", "secret")],
     "telemetry": [None, 1, "yes"],
     "loop": [None, "mine", 5],
+    "transport": [None, "aiohttp", 5],
     "ssl_context": [True, "tls", object()],
     "proxy": [None, 5, "", "proxy:3128", b"http://p"],
     "extra_headers": [
@@ -87,6 +88,7 @@ RIGHT: list[tuple[str, Any]] = [
     *[("timeout_s", None), ("timeout_s", 1), ("queue_timeout_s", None), ("queue_timeout_s", 0.001)],
     *[("auth_hash_level", level) for level in ("5.0", "5.6", "6.1")],
     *[("loop", loop) for loop in ("auto", "own", "running")],
+    *[("transport", transport) for transport in ("auto", "websockets")],
     *[("proxy", True), ("proxy", False), ("proxy", "http://proxy:3128"), ("proxy", "socks5://u:S3CRET@p:1")],
     *[
         ("extra_headers", {"X-A": "b", "X-Empty": ""}),
@@ -133,6 +135,7 @@ def test_the_defaults() -> None:
         "max_message_bytes": 64 * 1024 * 1024,
         "delivery": DeliveryPolicy(16_384, "error", "keep"),
         "loop": "auto",
+        "transport": "auto",
         "ssl_context": None,
         "proxy": True,
         "cache": None,
@@ -181,3 +184,11 @@ def test_tls_settings_want_a_tls_url() -> None:
 )
 def test_what_leaves_the_machine_readably(api: str, leaves: bool) -> None:
     assert made(api=api).leaves_machine_unencrypted is leaves
+
+
+def test_a_transport_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rxsdk.core.transport.find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=r'"picows", which is not installed: pip install "rxsdk\[fast\]"'):
+        made(transport="picows")
+    monkeypatch.setattr("rxsdk.core.transport.find_spec", lambda name: object())
+    assert made(transport="picows").transport == "picows"

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import ClassVar, Literal
 
 from rxsdk.errors import ConfigurationError, WrongThreadError
@@ -36,6 +37,15 @@ class SdkThread(threading.Thread):
         super().__init__(name=name, target=target, daemon=True)
 
 
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's where it is installed (extra ``fast``); imported late, for many never need a loop of ours."""
+    if find_spec("uvloop") is None:
+        return asyncio.new_event_loop()
+    import uvloop  # noqa: PLC0415
+
+    return uvloop.new_event_loop()
+
+
 class _LoopThread:
     """One event loop on one thread; `shared` is the one new leases get."""
 
@@ -43,7 +53,7 @@ class _LoopThread:
     shared: ClassVar[_LoopThread | None] = None
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop = _new_loop()
         self.leases = 0
         self.thread = SdkThread("rxsdk loop", self._run)
         self.thread.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import sys
 import threading
@@ -250,5 +251,17 @@ def test_a_forked_child_gets_a_thread_of_its_own() -> None:
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert on_loop(lease.loop, lambda: 3) == 3
+    lease.release()
+    lease.join()
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_our_own_loop_is_uvloop_where_that_is_installed(installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not installed:
+        monkeypatch.setattr("rxsdk.core.loop.find_spec", lambda name: None)
+    elif importlib.util.find_spec("uvloop") is None:
+        pytest.skip("uvloop is not installed: the extra `fast`")
+    lease = choose_loop("own")
+    assert type(lease.loop).__module__.startswith("uvloop") is installed
     lease.release()
     lease.join()

@@ -31,6 +31,8 @@ from tests.core.wire import (
     websocket_server,
 )
 
+pytestmark = pytest.mark.usefixtures("library")
+
 Scene = Callable[[Transport, Ear], Awaitable[None]]
 
 

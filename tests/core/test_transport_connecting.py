@@ -19,6 +19,8 @@ x509 = pytest.importorskip("cryptography.x509", reason="makes certificates")
 from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("library")
+
 
 async def failure_of(url: str, **settings: Any) -> ConnectFailed:
     with pytest.raises(ConnectFailed) as caught:
@@ -51,7 +53,7 @@ def answering(response: bytes) -> Any:
 
 
 @pytest.mark.parametrize("asked_for", [True, False])
-def test_the_handshake_says_what_it_was_told_to(asked_for: bool) -> None:
+def test_the_handshake_says_what_it_was_told_to(asked_for: bool, library: str) -> None:
     requests: list[dict[str, str]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -84,7 +86,7 @@ def test_the_handshake_says_what_it_was_told_to(asked_for: bool) -> None:
     else:
         assert "origin" not in request
         assert "sec-websocket-protocol" not in request
-        assert "websockets" in request["user-agent"]
+        assert library in request["user-agent"]
 
 
 # -- how it fails
@@ -243,7 +245,8 @@ def test_something_nobody_thought_of(monkeypatch: pytest.MonkeyPatch) -> None:
     def strange(*_: object, **__: object) -> Any:
         raise LookupError("strange")
 
-    monkeypatch.setattr("rxsdk.core.transport.connect", strange)
+    monkeypatch.setattr("rxsdk.core.with_websockets.connect", strange)
+    monkeypatch.setattr("picows.ws_connect", strange)
 
     async def scene() -> None:
         error = await failure_of("ws://127.0.0.1/ws")

@@ -9,9 +9,9 @@ import hashlib
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar, Literal
 
-from rxsdk.core.transport import Transport, websocket_connect
+from rxsdk.core.transport import Handshake, Transport, websocket_connect
 from rxsdk.errors import TransportError
 from tests.core.fakes import until
 
@@ -54,6 +54,12 @@ class Ear:
                 await self.changed.wait()
 
 
+class Library:
+    """What opens the WebSockets of a test; see the fixture `library`."""
+
+    name: ClassVar[Literal["websockets", "picows"]] = "websockets"
+
+
 def opener(url: str, **settings: Any) -> Callable[[], Awaitable[Transport]]:
     """`websocket_connect` with defaults that suit a test."""
     defaults: dict[str, Any] = {
@@ -67,7 +73,8 @@ def opener(url: str, **settings: Any) -> Callable[[], Awaitable[Transport]]:
         "origin": None,
         "user_agent": None,
     }
-    return websocket_connect(url, **(defaults | settings))
+    library = Library.name if not settings.get("proxy") else "auto"  # picows takes none, so another is taken
+    return websocket_connect(Handshake(url=url, **(defaults | settings)), library)
 
 
 @asynccontextmanager

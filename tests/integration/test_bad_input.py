@@ -156,7 +156,8 @@ def test_init_wants_a_config() -> None:
         ApiService().init({"api": "ws://localhost"})  # type: ignore[arg-type]
 
 
-def test_unencrypted_beyond_this_machine_warns_once() -> None:
+def test_unencrypted_beyond_this_machine_warns_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rxsdk.service._warned_of", set())
     config = SDKConfig("ws://limp.invalid/ws", "token", ["email"], connect_timeout_s=0.01)
     api = ApiService(config)
     with pytest.warns(UserWarning, match="not encrypted") as warned:

@@ -70,7 +70,8 @@ def test_an_upload_through_the_quota_is_right() -> None:
                 [server, client],
             )
             assert call.result().status == 200
-            assert 150 < emulator.executed["file/upload"] < 300  # refused two at a time, it started over: once
+            # Refused two at a time it starts over, once; refused one at a time it goes on.
+            assert 150 <= emulator.executed["file/upload"] < 300
             for clock in (server, client):
                 clock.advance(61)
             assert api.call("album/read").result().docs[0]["cover"]["size"] == len(content)
