@@ -171,6 +171,9 @@ class Feed(Thing):
         self.publisher = publisher
 
 
+Subject = Account | Session | Feed
+
+
 class Received(msgspec.Struct, frozen=True):
     """An event of the server, and what it is about; None when that is not (any more) in the book."""
 
@@ -215,7 +218,7 @@ class Book:
             self._note(request, about)
         return why
 
-    def _why_not(self, request: Request, about: Thing) -> str | None:
+    def _why_not(self, request: Request, about: Subject) -> str | None:
         for thing in (about, about.room) if isinstance(about, Feed) else (about,):
             if thing.has_ended:
                 return f"it is {thing.state.name}" + (f": {thing.state.reason}" if thing.state.reason else "")
@@ -226,14 +229,14 @@ class Book:
             return f"it is {about.state.name}"
         return None
 
-    def _note(self, request: Request, about: Thing) -> None:
+    def _note(self, request: Request, about: Subject) -> None:
         if isinstance(about, Account):
             self.accounts[about.key] = about
             if request.kind in ("account-register", "account-unregister"):
                 about.wants_registration = request.kind == "account-register"
         elif isinstance(about, Feed):
             about.room.feeds[about.key] = about
-        elif isinstance(about, Session):
+        else:
             self.sessions[about.key] = about
 
     def submitted(self, request: Request) -> list[Change]:
@@ -269,7 +272,7 @@ class Book:
                 changes += self._in_room(about, event)
         return changes
 
-    def _about(self, event: messages.Event) -> Thing | None:
+    def _about(self, event: messages.Event) -> Subject | None:
         account, session = getattr(event, "account", None), getattr(event, "session", None)
         if account is not None:
             return self.accounts.get(account)
@@ -310,7 +313,7 @@ class Book:
 
     # -- moves
 
-    def end(self, thing: Thing, reason: str) -> list[Change]:
+    def end(self, thing: Session, reason: str) -> list[Change]:
         """It is over, whatever the server says."""
         return self._moved(thing, "terminated", reason)
 
@@ -339,7 +342,7 @@ class Book:
 
     def _moved(
         self,
-        thing: Thing | None,
+        thing: Subject | None,
         move: str | None,
         reason: str | None = None,
         code: int | None = None,
@@ -352,14 +355,14 @@ class Book:
                 changes += self._forget(thing)
         return changes
 
-    def _forget(self, thing: Thing) -> list[Change]:
+    def _forget(self, thing: Subject) -> list[Change]:
         changes: list[Change] = []
         if isinstance(thing, Account):
             if self.accounts.get(thing.key) is thing:  # else one that was added a second time, in vain
                 del self.accounts[thing.key]
         elif isinstance(thing, Feed):
             thing.room.feeds.pop(thing.key, None)
-        elif isinstance(thing, Session):
+        else:
             self.sessions.pop(thing.key, None)
             self._ended[thing.key] = None
             if len(self._ended) > _REMEMBERED:

@@ -155,13 +155,13 @@ class SylkMachine:
         requests = [*self._in_flight.values(), *self._urgent, *self._queue]
         self._forget_connection()
         self._queue.clear()
+        self._changed(self.book.close(reason))
         for request in requests:
             self._deadlines.clear(request)
             unknown = request.written_at is not None
             error = (CallOutcomeUnknown if unknown else CallNotSent)(request.kind, reason)
             error.__cause__ = cause
             self._fail(request, error)
-        self._changed(self.book.close(reason))
 
     # -- the contract: connections come and go -----------------------------------------------------------------
 
@@ -176,10 +176,10 @@ class SylkMachine:
         lost = list(self._in_flight.values())
         self._forget_connection()
         self._move(Move.LOST)
+        self._changed(self.book.lost(str(reason)))
         for request in lost:
             self._deadlines.clear(request)
             self._fail(request, CallOutcomeUnknown(request.kind, str(reason)))
-        self._changed(self.book.lost(str(reason)))
 
     def _forget_connection(self) -> None:
         for request in self._urgent:
@@ -280,7 +280,7 @@ class SylkMachine:
         if request.listener is not None:
             self._events.append(RequestAcknowledged(request, ack))
         session = request.about
-        if request.kind in _LEAVE and not session.has_ended:
+        if request.kind in _LEAVE and session is not None and not session.has_ended:
             self._deadlines.set(session, now + _TELLS_END_S)
         self._changed(self.book.acknowledged(request))
 

@@ -340,9 +340,13 @@ def _named(kind: str, text: str) -> InvalidCall:
 
 
 def _with_surrogate(given: dict[str, Any]) -> str:
-    for name, value in given.items():
-        try:
-            msgspec.json.encode(value)
-        except UnicodeEncodeError:
-            return name
-    raise AssertionError("one of them could not be encoded a moment ago")
+    """Its name; a value that is no text by itself may hold one further in."""
+    return next(name for name, value in given.items() if not _can_be_written(value))
+
+
+def _can_be_written(value: Any) -> bool:
+    try:
+        msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return False
+    return True

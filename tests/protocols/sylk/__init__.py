@@ -1,0 +1,1 @@
+"""sylkRTC's wire, without a socket."""
