@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Protocol, TypeVar
 
 import reactivex
@@ -86,11 +85,15 @@ def until_destroyed(widget: QObject) -> Callable[[Observable[T]], Observable[T]]
     """
 
     def subscribe(observer: abc.ObserverBase[None], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+        is_destroyed = False
+
         def on_destroyed() -> None:
+            nonlocal is_destroyed
+            is_destroyed = True
             observer.on_next(None)
 
         def forget() -> None:
-            with suppress(RuntimeError):  # destroyed, and its connections with it
+            if not is_destroyed:  # else its connections are gone with it
                 widget.destroyed.disconnect(on_destroyed)
 
         widget.destroyed.connect(on_destroyed)

@@ -22,7 +22,7 @@ __all__ = ["TkScheduler", "until_destroyed"]
 
 T = TypeVar("T")
 
-_LOOK_MS = 10
+_LOOK_S = 0.01
 _WATCHED = "_rxsdk_when_destroyed"
 
 
@@ -35,15 +35,31 @@ class TkScheduler(WindowScheduler):
     def __init__(self, root: tkinter.Misc) -> None:
         super().__init__(_do_nothing, self._call_later)
         self._root = root
+        self._timers: set[str] = set()
+        _callbacks_of(root).append(self._end)
         self._look()
 
     def _look(self) -> None:
-        self._root.after(_LOOK_MS, self._look)  # before it works: a dialog may be opened in there
+        self._call_later(_LOOK_S, self._look)  # before it works: a dialog may be opened in there
         self.drain()
 
     def _call_later(self, seconds: float, then: Callable[[], None]) -> Callable[[], object]:
-        timer = self._root.after(round(seconds * 1000), then)
-        return lambda: self._root.after_cancel(timer)
+        def ring() -> None:
+            self._timers.discard(timer)
+            then()
+
+        timer = self._root.after(round(seconds * 1000), ring)
+        self._timers.add(timer)
+        return lambda: self._stop(timer)
+
+    def _stop(self, timer: str) -> None:
+        if timer in self._timers:
+            self._timers.remove(timer)
+            self._root.after_cancel(timer)
+
+    def _end(self) -> None:
+        for timer in list(self._timers):  # Tk would call what is no more, and complain of it
+            self._stop(timer)
 
 
 def _do_nothing() -> None:

@@ -2,12 +2,58 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeAlias
 
 import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PICTURES = Path(os.environ["RXSDK_PICTURES"]) if "RXSDK_PICTURES" in os.environ else None
+
+TurnUntil: TypeAlias = Callable[[Callable[[], object]], None]
+
+
+def load(example: str) -> ModuleType:
+    """An example as a module."""
+    spec = importlib.util.spec_from_file_location(example, EXAMPLES / f"{example}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def application() -> Any:
+    """Qt's, without a screen."""
+    from PySide6.QtWidgets import QApplication  # noqa: PLC0415 - an extra
+
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    return QApplication.instance() or QApplication([])
+
+
+@pytest.fixture
+def turn_until(application: Any) -> TurnUntil:
+    """Run Qt's event loop until something is so; fail when it is not within 10 s."""
+    from PySide6.QtCore import QEventLoop, QTimer  # noqa: PLC0415
+
+    def turn(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 10
+        loop = QEventLoop()
+        look = QTimer(interval=1)
+        look.timeout.connect(lambda: loop.quit() if condition() or time.monotonic() > deadline else None)
+        look.start()
+        loop.exec()
+        assert condition(), f"still not true after 10 s: {condition}"
+
+    return turn
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,38 +17,14 @@ from reactivex.subject import Subject
 
 from rxsdk import ConfigurationError
 from rxsdk.desktop import deliver_on
+from tests.desktop.conftest import TurnUntil
 from tests.desktop.responsiveness import MOST_LATE_S, Beat, best_of, flood, work_a_little
 
 pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not installed (extra: qt)", exc_type=ImportError)
-from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QObject, Qt, QTimer
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer
 from PySide6.QtWidgets import QApplication, QLabel
 
 from rxsdk.desktop import qt
-
-
-@pytest.fixture(scope="session")
-def application() -> QApplication:
-    os.environ["QT_QPA_PLATFORM"] = "offscreen"
-    return QApplication.instance() or QApplication([])
-
-
-@pytest.fixture
-def turn_until(application: QApplication) -> Callable[[Callable[[], object]], None]:
-    """Run Qt's event loop until something is so; fail when it is not within 10 s."""
-
-    def turn(condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 10
-        loop = QEventLoop()
-        look = QTimer(interval=1)
-        look.timeout.connect(lambda: loop.quit() if condition() or time.monotonic() > deadline else None)
-        look.start()
-        loop.exec()
-        assert condition(), f"still not true after 10 s: {condition}"
-
-    return turn
-
-
-TurnUntil = Callable[[Callable[[], object]], None]
 
 
 def test_work_of_another_thread_runs_on_the_windows(application: QApplication, turn_until: TurnUntil) -> None:
@@ -85,9 +59,10 @@ def test_the_scheduler_may_be_made_on_any_thread(application: QApplication, turn
 def test_its_timers_ring_and_stop(application: QApplication, turn_until: TurnUntil) -> None:
     gui = qt.QtScheduler()
     rung: list[str] = []
-    timer = gui.schedule_relative(0.02, lambda *_: rung.append("stopped"))
+    timer = gui.schedule_relative(60, lambda *_: rung.append("stopped"))
     turn_until(lambda: gui._waker.timers)
     timer.dispose()
+    turn_until(lambda: not gui._waker.timers)
     gui.schedule_relative(0.03, lambda *_: rung.append("rang"))
     turn_until(lambda: rung)
     assert rung == ["rang"]
