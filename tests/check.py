@@ -1,7 +1,7 @@
 """The one command before a commit: ``python -m tests.check`` formats, lints, types and tests.
 
 ``--ci`` changes nothing and fails where formatting would change something; it also measures branch coverage and holds
-the floors of the design.
+the floors of the design, and a test that was skipped is a failure.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def commands(*, ci: bool) -> list[list[str]]:
     coverage = [
         ["coverage", "report", f"--include={where}", f"--fail-under={floor}"] for where, floor in COVERED.items()
     ]
-    measured = ["coverage", "run", "-m", *TESTS]
+    measured = ["coverage", "run", "-m", *TESTS, "--no-skip"]
     return [[*FORMAT, "--check"], LINT, TYPES, measured, ["coverage", "combine", "--quiet"], *coverage]
 
 
