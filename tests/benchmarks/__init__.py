@@ -3,7 +3,7 @@
 ``python -m tests.benchmarks`` prints the table, ``--json`` the same as data, ``--quick`` in a few seconds.
 
 - `server`: a LIMP server that does next to nothing, in another process and pinned to another core.
-- `floor`: the client one would write by hand on the `websockets` library, `msgspec` and an HMAC, for one purpose only.
+- `floor`: the client one would write by hand on `websockets` or `picows`, `msgspec` and an HMAC, for one purpose only.
 - `rows`: the work, done once by rxsdk and once by the floor; `processes`: the work that needs a process to itself.
 - `sides`: what both sides of a row stand on.
 - `measure`: paired repetitions, medians; the table.

@@ -1,14 +1,16 @@
-"""The floor: a LIMP client written by hand for one purpose, as fast as honest code on the `websockets` library gets.
+"""The floor: a LIMP client written by hand for one purpose, as fast as honest code gets on `websockets` or `picows`.
 
-No framework, no streams, no deadlines, no reconnecting, no isolation: one asyncio protocol over the library's sans-I/O
-`ClientProtocol`, `msgspec` for JSON, an HMAC over a header made once and keys hashed once. It puts the same bytes on
-the wire as rxsdk does (ids are as long, and counted instead of drawn). Uses nothing of rxsdk.
+No framework, no streams, no deadlines, no reconnecting, no isolation: one asyncio protocol over the sans-I/O
+`ClientProtocol` of websockets, or one listener of picows; `msgspec` for JSON, an HMAC over a header made once and keys
+hashed once. It puts the same bytes on the wire as rxsdk does (ids are as long, and counted instead of drawn). Uses
+nothing of rxsdk.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import secrets
 import time
 from binascii import b2a_base64
@@ -17,8 +19,9 @@ from itertools import count
 from typing import Any
 
 import msgspec
+import picows
 from websockets.client import ClientProtocol
-from websockets.frames import Frame, Opcode
+from websockets.frames import Frame, Opcode, apply_mask
 from websockets.uri import parse_uri
 
 ANON_SID = "f00000000000000000000012"
@@ -66,19 +69,18 @@ def _signer(key: bytes) -> Callable[[bytes], bytes]:
     return sign
 
 
-class Floor(asyncio.Protocol):
+class Floor:
     """One connection, verified when `open_floor` returns it.
 
     With ``at_once`` every call is written by itself, which is best for one at a time; without, the calls of one turn
     of the loop are written together, which is best for many.
     """
 
-    def __init__(self, url: str, anon_token: str, app_id: str, *, at_once: bool) -> None:
+    def __init__(self, anon_token: str, app_id: str, *, at_once: bool) -> None:
         self.loop = asyncio.get_running_loop()
         self.ready = self.loop.create_future()
         self.closed = self.loop.create_future()
         self.watches: dict[str, Callable[[Any], None]] = {}
-        self._protocol = ClientProtocol(parse_uri(url), max_size=64 * 1024 * 1024)
         self._token = anon_token
         self._app_id = app_id
         self._sign = _signer(anon_token.encode())
@@ -96,9 +98,7 @@ class Floor(asyncio.Protocol):
         iat = int(time.time())
         payload = _Payload(ANON_SID, self._token, query, doc, False, endpoint, call_id, iat, iat + 86_400)
         signed = _HEADER + _base64url(_encode(payload))
-        self._protocol.send_text(
-            b'{"token":"%b.%b","call_id":"%b"}' % (signed, _base64url(self._sign(signed)), call_id.encode())
-        )
+        self._put(b'{"token":"%b.%b","call_id":"%b"}' % (signed, _base64url(self._sign(signed)), call_id.encode()))
         if self._at_once:
             self._flush()
         elif not self._flush_is_due:
@@ -119,11 +119,44 @@ class Floor(asyncio.Protocol):
         return watch
 
     async def close(self) -> None:
+        """Say goodbye and wait for the answer."""
+        raise NotImplementedError
+
+    # -- inside
+
+    def _put(self, frame: bytes) -> None:
+        raise NotImplementedError
+
+    def _flush(self) -> None:
+        raise NotImplementedError
+
+    def _message_received(self, data: Any) -> None:
+        reply = _decode(data)
+        args = reply["args"]
+        if reply["status"] != 200:
+            raise RuntimeError(reply)
+        call_id = args.get("call_id")
+        on_event = self.watches.get(call_id)
+        if on_event is not None:
+            on_event(reply)
+        elif call_id is not None:
+            self._calls.pop(call_id)(reply)
+        else:  # CORE_CONN_READY
+            self.send("conn/verify", [], self.ready.set_result, {"app": self._app_id})
+
+
+class WebsocketsFloor(Floor, asyncio.Protocol):
+    """By the sans-I/O protocol of websockets."""
+
+    def __init__(self, url: str, *arguments: str, at_once: bool) -> None:
+        super().__init__(*arguments, at_once=at_once)
+        self._protocol = ClientProtocol(parse_uri(url), max_size=64 * 1024 * 1024)
+        self._put = self._protocol.send_text  # type: ignore[method-assign]
+
+    async def close(self) -> None:
         self._protocol.send_close(1000)
         self._flush()
         await self.closed
-
-    # -- asyncio's callbacks
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
@@ -142,25 +175,6 @@ class Floor(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed.set_result(None)
 
-    # -- inside
-
-    def _message_received(self, data: Any) -> None:
-        reply = _decode(data)
-        args = reply["args"]
-        if reply["status"] != 200:
-            raise RuntimeError(reply)
-        call_id = args.get("call_id")
-        on_event = self.watches.get(call_id)
-        if on_event is not None:
-            on_event(reply)
-        elif call_id is not None:
-            self._calls.pop(call_id)(reply)
-        else:  # CORE_CONN_READY
-            self._verify()
-
-    def _verify(self) -> None:
-        self.send("conn/verify", [], self.ready.set_result, {"app": self._app_id})
-
     def _flush(self) -> None:
         self._flush_is_due = False
         data = self._protocol.data_to_send()
@@ -168,10 +182,61 @@ class Floor(asyncio.Protocol):
             self._transport.write(data[0] if len(data) == 1 else b"".join(data))
 
 
-async def open_floor(url: str, anon_token: str, app_id: str, *, at_once: bool) -> Floor:
-    """Connect to ``url`` and be let in."""
-    floor = Floor(url, anon_token, app_id, at_once=at_once)
-    uri = parse_uri(url)
-    await floor.loop.create_connection(lambda: floor, uri.host, uri.port)
+def _picows_floor(*arguments: str, at_once: bool) -> Any:
+    """By a listener of picows. Calls of one turn are masked here and written in one go: picows writes each alone."""
+
+    class PicowsFloor(Floor, picows.WSListener):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(*arguments, at_once=at_once)
+            self._frames: list[bytes] = []
+            self._put = self._frames.append  # type: ignore[method-assign]
+
+        async def close(self) -> None:
+            self._transport.send_close(picows.WSCloseCode.OK)
+            await self._transport.wait_disconnected()
+
+        def on_ws_connected(self, transport: Any) -> None:
+            self._transport = transport
+
+        def on_ws_frame(self, transport: Any, frame: Any) -> None:
+            self._flush_is_due = True  # whatever the callbacks send goes out below
+            if frame.msg_type == picows.WSMsgType.TEXT:
+                self._message_received(frame.get_payload_as_memoryview())
+            if frame.last_in_buffer:
+                self._flush()
+
+        def _flush(self) -> None:
+            self._flush_is_due = False
+            frames = self._frames
+            if len(frames) == 1:
+                self._transport.send(picows.WSMsgType.TEXT, frames[0])
+            elif frames:
+                self._transport.underlying_transport.write(_framed(frames))
+            frames.clear()
+
+    return PicowsFloor()
+
+
+def _framed(frames: list[bytes]) -> bytes:
+    """Text frames of 126 to 65 535 bytes, as a client sends them."""
+    random = os.urandom(4 * len(frames))
+    pieces = []
+    for at, frame in zip(range(0, len(random), 4), frames, strict=True):
+        mask = random[at : at + 4]
+        pieces += (b"\x81\xfe", len(frame).to_bytes(2, "big"), mask, apply_mask(frame, mask))
+    return b"".join(pieces)
+
+
+async def open_floor(url: str, anon_token: str, app_id: str, library: str, *, at_once: bool) -> Floor:
+    """Connect to ``url`` by ``library`` and be let in."""
+    floor: Floor
+    if library == "picows":
+        floor = _picows_floor(anon_token, app_id, at_once=at_once)
+        await picows.ws_connect(lambda: floor, url, max_frame_size=64 * 1024 * 1024)  # type: ignore[arg-type,return-value]
+    else:
+        uri = parse_uri(url)
+        _, floor = await asyncio.get_running_loop().create_connection(
+            lambda: WebsocketsFloor(url, anon_token, app_id, at_once=at_once), uri.host, uri.port
+        )
     await floor.ready
     return floor

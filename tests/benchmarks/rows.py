@@ -18,7 +18,7 @@ from rxsdk import ApiService
 from tests.benchmarks.floor import Floor
 from tests.benchmarks.measure import Cost, cpu_us
 from tests.benchmarks.processes import idle, importing, memory
-from tests.benchmarks.sides import ENDPOINT, QUERY, AsyncWork, Countdown, config, on_one_loop
+from tests.benchmarks.sides import ENDPOINT, QUERY, AsyncWork, Countdown, Library, config, on_one_loop
 
 # -- one call at a time --------------------------------------------------------------------------------------------
 
@@ -35,8 +35,8 @@ async def _one_at_a_time(api: ApiService, floor: Floor) -> tuple[AsyncWork, Asyn
     return ours, plain
 
 
-def one_at_a_time_await(url: str) -> Any:
-    return on_one_loop(url, _one_at_a_time, at_once=True)
+def one_at_a_time_await(url: str, library: Library = "websockets") -> Any:
+    return on_one_loop(url, _one_at_a_time, library, at_once=True)
 
 
 @contextmanager
@@ -98,14 +98,14 @@ def _calling_back(floor: Floor, in_flight: int) -> AsyncWork:
     return plain
 
 
-def in_flight_subscribe(url: str) -> Any:
+def in_flight_subscribe(url: str, library: Library = "websockets") -> Any:
     async def works(api: ApiService, floor: Floor) -> tuple[AsyncWork, AsyncWork]:
         return _subscribing(api, 1_000), _calling_back(floor, 1_000)
 
-    return on_one_loop(url, works)
+    return on_one_loop(url, works, library)
 
 
-def in_flight_await(url: str) -> Any:
+def in_flight_await(url: str, library: Library = "websockets") -> Any:
     """A thousand tasks, each of which awaits one call after another."""
 
     async def works(api: ApiService, floor: Floor) -> tuple[AsyncWork, AsyncWork]:
@@ -127,7 +127,7 @@ def in_flight_await(url: str) -> Any:
 
         return ours, plain
 
-    return on_one_loop(url, works)
+    return on_one_loop(url, works, library)
 
 
 def in_flight_growth(url: str, few: int, many: int) -> Any:
@@ -206,7 +206,7 @@ def _calling(api: ApiService) -> Callable[[str, Any], Any]:
     return lambda endpoint, query: api.call(endpoint, query=query)
 
 
-def watch_events(url: str, watches: int) -> Any:
+def watch_events(url: str, watches: int, library: Library = "websockets") -> Any:
     """Events of so many watches with one subscriber each."""
 
     async def works(api: ApiService, floor: Floor) -> tuple[AsyncWork, AsyncWork]:
@@ -215,7 +215,7 @@ def watch_events(url: str, watches: int) -> Any:
         plain_watches = [await floor.watch("staff/watch", QUERY, plain) for _ in range(watches)]
         return _pushing(_calling(api), our_watches, ours), _pushing(floor.call, plain_watches, plain)
 
-    return on_one_loop(f"{url}/watch", works)
+    return on_one_loop(f"{url}/watch", works, library)
 
 
 def watches_growth(url: str, many: int) -> Any:
@@ -305,6 +305,28 @@ ROWS = (
     Row(f"watch event, one subscriber, {_ON_LOOP}", partial(watch_events, watches=1), 1.25, 100_000, 5_000),
     Row(f"watch event, 100 watches, {_ON_LOOP}", partial(watch_events, watches=100), 1.30, 100_000, 5_000),
     Row(f"watch event, 100 subscribers, {_ON_LOOP}", partial(watch_subscribers, subscribers=100), 1.5, 10_000, 500),
+    Row(
+        "one call at a time, await, running loop, picows",
+        partial(one_at_a_time_await, library="picows"),
+        1.15,
+        5_000,
+        200,
+    ),
+    Row(
+        "1 000 in flight, subscribe, running loop, picows",
+        partial(in_flight_subscribe, library="picows"),
+        1.4,
+        20_000,
+        2_000,
+    ),
+    Row("1 000 in flight, await, running loop, picows", partial(in_flight_await, library="picows"), 1.4, 20_000, 2_000),
+    Row(
+        "watch event, one subscriber, running loop, picows",
+        partial(watch_events, watches=1, library="picows"),
+        1.45,
+        100_000,
+        5_000,
+    ),
     Row("import rxsdk against what it is made of", importing, 1.2, 1, 1),
     Row(
         "1 000 connected instances, memory, running loop, websockets", memory, 1.3, 1_000, 20, "RSS KiB", repetitions=2

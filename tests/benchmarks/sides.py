@@ -44,16 +44,25 @@ def server_process() -> Iterator[str]:
 # -- both sides ----------------------------------------------------------------------------------------------------
 
 
-def config(url: str, loop: Literal["own", "running"]) -> SDKConfig:
+Library = Literal["websockets", "picows"]
+
+
+def config(url: str, loop: Literal["own", "running"], library: Library = "websockets") -> SDKConfig:
     return SDKConfig(
-        api=url, anon_token=ANON_TOKEN, auth_attrs=["email"], app_id=APP_ID, loop=loop, max_queued_calls=20_000
+        api=url,
+        anon_token=ANON_TOKEN,
+        auth_attrs=["email"],
+        app_id=APP_ID,
+        loop=loop,
+        transport=library,
+        max_queued_calls=20_000,
     )
 
 
 @asynccontextmanager
-async def _open(url: str, *, at_once: bool) -> AsyncIterator[tuple[ApiService, Floor]]:
-    async with ApiService(config(url, "running")) as api:
-        floor = await open_floor(url, ANON_TOKEN, APP_ID, at_once=at_once)
+async def _open(url: str, library: Library, *, at_once: bool) -> AsyncIterator[tuple[ApiService, Floor]]:
+    async with ApiService(config(url, "running", library)) as api:
+        floor = await open_floor(url, ANON_TOKEN, APP_ID, library, at_once=at_once)
         try:
             yield api, floor
         finally:
@@ -64,6 +73,7 @@ async def _open(url: str, *, at_once: bool) -> AsyncIterator[tuple[ApiService, F
 def on_one_loop(
     url: str,
     works: Callable[[ApiService, Floor], Awaitable[tuple[AsyncWork, AsyncWork]]],
+    library: Library = "websockets",
     *,
     at_once: bool = False,
     warm_up: int = 500,
@@ -73,7 +83,7 @@ def on_one_loop(
         stack = AsyncExitStack()
 
         async def begin() -> tuple[AsyncWork, AsyncWork]:
-            return await works(*await stack.enter_async_context(_open(url, at_once=at_once)))
+            return await works(*await stack.enter_async_context(_open(url, library, at_once=at_once)))
 
         ours, floor = runner.run(begin())
         try:

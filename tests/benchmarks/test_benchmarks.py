@@ -19,6 +19,10 @@ ROWS = [
     "watch event, one subscriber, running loop, websockets",
     "watch event, 100 watches, running loop, websockets",
     "watch event, 100 subscribers, running loop, websockets",
+    "one call at a time, await, running loop, picows",
+    "1 000 in flight, subscribe, running loop, picows",
+    "1 000 in flight, await, running loop, picows",
+    "watch event, one subscriber, running loop, picows",
     "import rxsdk against what it is made of",
     "1 000 connected instances, memory, running loop, websockets",
     "1 000 connected instances, idle, running loop, websockets",
@@ -53,7 +57,7 @@ def test_the_quick_form_gives_every_row_with_sane_numbers() -> None:
 
 
 def test_one_row_as_a_table() -> None:
-    done = _benchmarks("--quick", "--row", "watch event, one")
+    done = _benchmarks("--quick", "--row", "watch event, one subscriber, running loop, websockets")
     assert done.returncode == 0, done.stderr
     head, rule, line = done.stdout.splitlines()
     assert head.split()[-4:] == ["floor", "ratio", "lowest–highest", "target"]
