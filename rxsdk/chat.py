@@ -21,6 +21,7 @@ from rxsdk.protocols.chat.conversation import Shown
 from rxsdk.protocols.chat.request import (
     Request,
     about_payload,
+    checked_id,
     checked_text,
     edit_payload,
     new_payload,
@@ -234,6 +235,7 @@ class ChatService(Service[ChatConfig, Event[Any]]):
 
     def delete(self, chat_id: str, message_id: int) -> Call[Receipt]:
         """Delete a message of ours."""
+        checked_id("delete", "message_id", message_id)
         payload = about_payload("delete", chat_id, message_id, "originalMessageId")
         return self._change("delete", chat_id, payload, lambda conversation, _: conversation.deleted(message_id))
 
