@@ -63,7 +63,7 @@ class Table:
 def live(source: Observable[Any], title: str | None = None) -> Display:
     """An Observable as a live table, for as long as its cell is not run again.
 
-    Messages of a watch create, change and take away rows; a list of documents is the whole table, one document with an
+    Messages and changes of a watch create, change and take away rows; a list of documents is the whole table, one document with an
     ``_id`` is a row of it; other values become a log of the latest.
     """
     name = title or getattr(source, "endpoint", None) or "stream"

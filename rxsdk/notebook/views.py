@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable
 
+from rxsdk.changes import Change, Created, Deleted, Gap, Snapshot, Updated
 from rxsdk.core.state import ConnectionState
 from rxsdk.limp import ApiService
 from rxsdk.notebook.html import Child, Html, framed, tag
@@ -56,8 +57,8 @@ class View(Protocol):
 class Live:
     """A stream as a live table.
 
-    What comes decides what is shown: messages of a watch create, change and take away rows; a list of documents is the
-    whole table; a single document with an ``_id`` is one row of it; anything else becomes a log of the latest values.
+    What comes decides what is shown: messages and changes of a watch create, change and take away rows; a list of
+    documents is the whole table; one document with an ``_id`` is a row of it; anything else becomes a log of the latest.
     """
 
     ticks = False
@@ -70,6 +71,7 @@ class Live:
         self._shown: dict[Any, dict[str, Any]] | None = None
         self._log: deque[tuple[float, str]] = deque(maxlen=_LOG_LENGTH)
         self._count = 0
+        self._gaps = 0
         self._error: Exception | None = None
         self.is_over = False
 
@@ -105,9 +107,7 @@ class Live:
             else:
                 state = pill("off", "ended") if self.is_over else pill("good", "live")
             body = self._log_table() if self._log else self._table()
-            counts = (
-                f"{len(self._rows):,} docs · {self._count:,} messages" if not self._log else f"{self._count:,} values"
-            )
+            counts = self._counts()
         head = tag(
             "div",
             state,
@@ -117,6 +117,12 @@ class Live:
         )
         error = None if self._error is None else tag("div", _text_of(self._error), class_="rx-foot rx-bad")
         return framed(tag("div", head, body, error, class_="rx-card"))
+
+    def _counts(self) -> str:
+        if self._log:
+            return f"{self._count:,} values"
+        gaps = f" · {self._gaps:,} gaps" if self._gaps else ""
+        return f"{len(self._rows):,} docs · {self._count:,} messages{gaps}"
 
     def _table(self) -> Html:
         before, self._shown = self._shown, dict(self._rows)
@@ -137,6 +143,9 @@ class Live:
         if isinstance(value, Res):
             self._take_res(value)
             return
+        if isinstance(value, (Snapshot, Created, Updated, Deleted, Gap)):
+            self._take_change(value)
+            return
         many = list(value.values()) if isinstance(value, Mapping) and "_id" not in value else value
         if isinstance(many, (list, tuple)) and len(rows := _keyed(many)) == len(many):
             self._rows = rows
@@ -144,6 +153,16 @@ class Live:
             self._rows.update(row)
         else:
             self._log.append((time.time(), repr(redact(value))))
+
+    def _take_change(self, change: Change[Any]) -> None:
+        if isinstance(change, Gap):
+            self._gaps += 1
+        elif isinstance(change, Snapshot):
+            self._rows = {key: as_doc(doc) or {} for key, doc in change.docs.items()}
+        elif isinstance(change, Deleted):
+            self._rows.pop(change.id, None)
+        else:
+            self._rows[change.id] = as_doc(change.doc) or {}
 
     def _take_res(self, res: Res[Any]) -> None:
         operation = res.args.get("oper")

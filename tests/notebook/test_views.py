@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from reactivex.subject import Subject
 pytest.importorskip("IPython", reason="IPython is not installed (extra: notebook)")
 
 from rxsdk import ApiService, Args, CallRejected, File, Res, SDKConfig
+from rxsdk.changes import Created, Deleted, Gap, Snapshot, Updated
 from rxsdk.emulator import Emulator
 from rxsdk.notebook.views import Badge, Live, Progress, View
 from rxsdk.testing import FaultProxy
@@ -56,6 +58,21 @@ def test_a_watch_keeps_a_table() -> None:
     source.on_completed()
     assert text_of(live).startswith("ended staff")
     assert live.is_over
+
+
+def test_the_changes_of_a_watch_keep_a_table() -> None:
+    source: Subject[Any] = Subject()
+    live = Live(source, "staff")
+    Changes(live)
+    for change, expected in [
+        (Snapshot({"1": {"_id": "1", "n": 1}, "2": {"_id": "2", "n": 1}}), "2 docs · 1 messages _id n 1 1 2 1"),
+        (Created("3", {"_id": "3", "n": 1}), "3 docs · 2 messages _id n 1 1 2 1 3 1"),
+        (Updated("2", {"_id": "2", "n": 2}), "3 docs · 3 messages _id n 1 1 2 2 3 1"),
+        (Deleted("1"), "2 docs · 4 messages _id n 2 2 3 1"),
+        (Gap(ValueError("lost"), datetime.now(UTC)), "2 docs · 5 messages · 1 gaps _id n 2 2 3 1"),
+    ]:
+        source.on_next(change)
+        assert text_of(live) == f"live staff {expected}"
 
 
 def test_what_changed_lights_up_once() -> None:
