@@ -4,7 +4,7 @@ import asyncio
 
 from reactivex import operators as ops
 
-from rxsdk import ApiService, File
+from rxsdk import ApiService, File, Q
 from rxsdk.emulator import Emulator
 
 ada = {
@@ -28,7 +28,7 @@ with Emulator() as emulator:  # yours: SDKConfig(api="wss://…/ws", anon_token=
 
     async def main() -> None:
         async with ApiService(config) as api:
-            res = await api.call("staff/read", query=[{"_id": _id}])
+            res = await api.call("staff/read", query=Q._id == _id)
             print("read: ", res.docs[0]["photo"]["name"])
 
     asyncio.run(main())

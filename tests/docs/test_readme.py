@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import html
 import re
 import subprocess
 import sys
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import rxsdk
 import rxsdk.testing
+from rxsdk.cli.app import GROUPS
 from tests.cli.conftest import environment
 
 REPOSITORY = Path(__file__).parents[2]
@@ -42,6 +47,28 @@ def test_the_quickstart_is_the_example() -> None:
     assert example in code_blocks(up_to_the_end_of_the_quickstart())
 
 
+def as_shown(lines: list[str], *wanted: str) -> bool:
+    """Whether these lines are there, in this order."""
+    rest = iter(lines)
+    return all(any(line == one for line in rest) for one in wanted)
+
+
+SHOWS: dict[str, Callable[[list[str]], bool]] = {
+    "quickstart.py": lambda lines: lines == ["watch: create Ada", "read:  ada.png"],
+    "upload.py": lambda lines: lines[-1] == "there are street.png and harbour.png",
+    "watch.py": lambda lines: (
+        as_shown(lines, "create 1", "update 3", "no watch is left") and lines[1].startswith("log: connection lost")
+    ),
+    "pipeline.py": lambda lines: (
+        lines[-1] == "60 albums in all" and sum(int(line.split()[3]) for line in lines[:-1]) == 60
+    ),
+    "asyncio_service.py": lambda lines: (
+        {"greeted London", "greeted Paris", "greeted Rome"} <= set(lines) and lines[-1] == "connection: closed"
+    ),
+    "testing_your_app.py": lambda lines: lines[-1].startswith("4 passed"),
+}
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_examples_run_as_they_stand(example: Path, tmp_path: Path) -> None:
     done = subprocess.run(
@@ -55,23 +82,17 @@ def test_examples_run_as_they_stand(example: Path, tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
+    if example.name in SHOWS:
+        assert SHOWS[example.name](done.stdout.splitlines()), done.stdout
 
 
-def test_what_the_quickstart_prints() -> None:
-    done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "examples" / "quickstart.py")],
-        capture_output=True,
-        encoding="utf-8",
-        env=environment(),
-        timeout=50,
-        check=True,
-    )
-    assert done.stdout == "watch: create Ada\nread:  ada.png\n"
+def test_every_example_of_the_readme_is_looked_at() -> None:
+    assert SHOWS.keys() == set(re.findall(r"examples/(\w+\.py)\)", README))
 
 
 def test_every_name_it_mentions_is_there() -> None:
     names = set(re.findall(r"\b[A-Z][a-z]+[A-Z]\w+\b", README.split("## What `rxsdk demo` shows")[0]))
-    names -= {"NativeScript", "WebSocket"}
+    names -= {"NativeScript", "WebSocket", "TypedDict", "FileList", "CacheService"}
     missing = {name for name in names if not hasattr(rxsdk, name) and not hasattr(rxsdk.testing, name)}
     assert missing == set()
     assert "CallOutcomeUnknown" in names
@@ -79,27 +100,40 @@ def test_every_name_it_mentions_is_there() -> None:
 
 def test_the_commands_it_mentions_are_there() -> None:
     modules = re.findall(r"python -m ([\w.]+)", README)
-    assert modules == ["tests.check", "tests.benchmarks"]
+    assert modules == ["docs", "tests.check", "tests.benchmarks", "docs.picture"]
+    commands = {name for group in GROUPS for name in registered(group)}
+    assert set(re.findall(r"^rxsdk (\w+)", README, re.MULTILINE)) <= commands
 
 
-def printed(example: str) -> list[str]:
-    """What the example prints, line by line."""
-    done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "examples" / example)],
-        capture_output=True, encoding="utf-8", env=environment(), timeout=50, check=True,
-    )  # fmt: skip
-    return done.stdout.splitlines()
+def registered(group: ModuleType) -> set[str]:
+    """The names of the commands of a group."""
+    return {one.name or one.callback.__name__ for one in group.commands.registered_commands}
 
 
-def test_what_the_examples_show() -> None:
-    assert printed("upload.py")[-1] == "there are street.png and harbour.png"
-    watched = printed("watch.py")
-    assert [watched[0], *watched[-2:]] == ["create 1", "update 3", "no watch is left"]
-    assert watched[1].startswith("log: connection lost")
-    reports = printed("pipeline.py")
-    assert reports[-1] == "60 albums in all"
-    assert sum(int(line.split()[3]) for line in reports[:-1]) == 60
-    served = printed("asyncio_service.py")
-    assert {"greeted London", "greeted Paris", "greeted Rome"} <= set(served)
-    assert served[-1] == "connection: closed"
-    assert printed("testing_your_app.py")[-1].startswith("4 passed")
+def test_its_links_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)]+)\)", README)
+    assert len(links) > 8
+    assert [link for link in links if not (REPOSITORY / link).is_file()] == []
+
+
+def test_the_extras_it_mentions_are_there() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"].keys() - {"all", "test", "test-gui"}
+    said = README.split("**Extras**")[1].split("##")[0]
+    assert set(re.findall(r"`(\w+)`", said)) - {"all"} == extras
+
+
+def test_the_picture_is_of_what_is_shown(tmp_path: Path) -> None:
+    """Made anew it is the same, but for the times, the ports and the ids, and where lines of two connections meet."""
+    made = tmp_path / "demo.svg"
+    command = [sys.executable, "-m", "docs.picture", str(made)]
+    subprocess.run(command, check=True, cwd=REPOSITORY, env=environment(), timeout=50, stdout=subprocess.DEVNULL)
+    assert shown(made) == shown(REPOSITORY / "docs" / "demo.svg")
+
+
+def shown(svg: Path) -> list[str]:
+    """The lines of a picture, sorted, without what differs from run to run."""
+    rows: dict[str, str] = {}
+    for row, text in re.findall(r'<text [^>]*y="([\d.]+)"[^>]*>(.*?)</text>', svg.read_text("utf-8")):
+        rows[row] = rows.get(row, "") + html.unescape(text).replace("\xa0", " ")
+    return sorted(re.sub(r"\s+|[\d.]+ (ms|s)\b|pushed|\d{4,}|…", "", line) for line in rows.values())
