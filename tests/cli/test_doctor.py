@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 from rxsdk.cli import server
 from rxsdk.cli.commands import doctor
 from rxsdk.emulator import Emulator
-from tests.cli.conftest import Cli, Ran
+from tests.cli.conftest import REPOSITORY, Cli, Ran
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
 
@@ -32,7 +34,7 @@ def test_when_nothing_is_wrong(known: Emulator, cli: Cli, secret: str) -> None:
     assert list(found) == [
         *("extras", "config", "sessions", "settings", "name", "connection", "heartbeat", "session", "clock"),
     ]
-    assert {finding["verdict"] for finding in found.values()} == {"ok"}
+    assert {finding["verdict"] for name, finding in found.items() if name != "extras"} == {"ok"}
     ran = cli("doctor")
     assert "Nothing is wrong." in ran.out
     assert "✓  heartbeat  answered in" in ran.out
@@ -44,6 +46,14 @@ def test_an_extra_that_is_not_there(known: Emulator, cli: Cli, monkeypatch: pyte
     assert ran.code == 0
     assert "emulator is not installed (no-such-library missing)" in ran.out
     assert "pip install 'rxsdk[emulator]'" in ran.out
+
+
+def test_the_extras_are_those_of_the_project() -> None:
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    for extra, names in doctor.EXTRAS.items():
+        needed = [need for need in extras[extra] if ";" not in need and not need.startswith("rxsdk")]
+        assert [re.split(r"[<>=!\[]", need)[0] for need in needed] == list(names)
+    assert doctor.EXTRAS.keys() == extras.keys() - {"all", "test", "test-gui"}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no modes")

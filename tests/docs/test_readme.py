@@ -131,9 +131,9 @@ def test_the_picture_is_of_what_is_shown(tmp_path: Path) -> None:
     assert shown(made) == shown(REPOSITORY / "docs" / "demo.svg")
 
 
-def shown(svg: Path) -> list[str]:
-    """The lines of a picture, sorted, without what differs from run to run."""
+def shown(svg: Path) -> set[str]:
+    """How the lines of a picture begin, without what differs from run to run (where a long one is cut does too)."""
     rows: dict[str, str] = {}
     for row, text in re.findall(r'<text [^>]*y="([\d.]+)"[^>]*>(.*?)</text>', svg.read_text("utf-8")):
         rows[row] = rows.get(row, "") + html.unescape(text).replace("\xa0", " ")
-    return sorted(re.sub(r"\s+|[\d.]+ (ms|s)\b|pushed|\d{4,}|…", "", line) for line in rows.values())
+    return {re.sub(r"\s+|[\d.]+ m?s\b.*|\d{4,}", "", line[:60]) for line in rows.values()}

@@ -34,12 +34,17 @@ commands = typer.Typer()
 Verdict = Literal["ok", "note", "wrong", "skipped"]
 
 EXTRAS = {
-    "cli": ("typer", "rich", "platformdirs"),
-    "http": ("httpx",),
+    "cli": ("platformdirs", "rich", "typer"),
+    "docs": ("pdoc",),
     "emulator": ("aiohttp", "mongomock"),
+    "fast": ("picows",),
+    "http": ("httpx",),
     "keyring": ("keyring",),
+    "notebook": ("anywidget", "ipython"),
+    "qt": ("PySide6-Essentials",),
     "telemetry": ("opentelemetry-api",),
 }
+"""What each extra brings on every platform, as ``pyproject.toml`` has it."""
 BEATS = 3
 CLOCK_NOTE_S = 60.0
 TOKEN_LIFE_S = 86_400.0
@@ -122,13 +127,13 @@ def show(screen: Screen, finding: Finding) -> None:
 
 def local_findings() -> Iterator[Finding]:
     """The extras and the files."""
-    for extra, libraries in EXTRAS.items():
-        missing = [name for name in libraries if installed(name) is None]
-        if missing:
+    missing = {extra: [name for name in names if installed(name) is None] for extra, names in EXTRAS.items()}
+    there = [extra for extra, names in missing.items() if not names]
+    yield Finding("extras", "ok", f"installed: {', '.join(there)}")
+    for extra, names in missing.items():
+        if names:
             advice = f"if you want it: pip install 'rxsdk[{extra}]'"
-            yield Finding("extras", "note", f"{extra} is not installed ({', '.join(missing)} missing)", advice)
-        else:
-            yield Finding("extras", "ok", f"{extra} is installed")
+            yield Finding("extras", "note", f"{extra} is not installed ({', '.join(names)} missing)", advice)
     yield _file_finding("config", config_file(), "no config file; options and RXSDK_* are enough")
     yield _file_finding("sessions", sessions_file(), "no session is kept yet")
 

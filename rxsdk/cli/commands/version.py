@@ -25,6 +25,8 @@ LIBRARIES = (
     "mongomock",
     "keyring",
     "httpx",
+    "picows",
+    "uvloop",
 )
 
 commands = typer.Typer()
