@@ -6,6 +6,8 @@ import sys
 import warnings
 from pathlib import Path
 
+import rxsdk
+
 HERE = Path(__file__).parent
 MODULES = (
     "docs.guide",
@@ -24,6 +26,8 @@ def build(folder: Path) -> None:
     """Write every page into ``folder``."""
     import pdoc.render  # noqa: PLC0415 - the extra "docs"
 
+    for name in rxsdk.__all__:
+        getattr(rxsdk, name)  # pdoc sees what has been imported
     pdoc.render.configure(
         docformat="google", template_directory=HERE / "template", footer_text="rxsdk", show_source=False
     )

@@ -3,9 +3,11 @@
 Start with `ApiService` and `SDKConfig`; `rxsdk.errors` has the tree of everything that can go wrong.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from rxsdk.cache import CredentialCache, Credentials, FileCache, KeyringCache, MemoryCache
 from rxsdk.changes import Created, Deleted, Gap, Snapshot, Updated
-from rxsdk.chat import ChatConfig, ChatService
 from rxsdk.config import SDKConfig
 from rxsdk.core.mailbox import DeliveryPolicy
 from rxsdk.core.reconnect import ReconnectPolicy
@@ -50,9 +52,21 @@ from rxsdk.reactive.progress import DownloadProgress, UploadProgress
 from rxsdk.reactive.streams import Stream
 from rxsdk.reactive.subscription import Subscription
 from rxsdk.secret import Secret
-from rxsdk.sylk import SylkAccount, SylkConfig, SylkFeed, SylkRoom, SylkService, SylkSession, SylkState
+
+if TYPE_CHECKING:
+    from rxsdk.chat import ChatConfig, ChatService
+    from rxsdk.sylk import SylkAccount, SylkConfig, SylkFeed, SylkRoom, SylkService, SylkSession, SylkState
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """The other wires are imported when somebody asks for them: who speaks LIMP alone does not wait for them."""
+    module = "rxsdk.chat" if name.startswith("Chat") else "rxsdk.sylk" if name.startswith("Sylk") else None
+    if module is None or name not in __all__:
+        raise AttributeError(f"module 'rxsdk' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(module), name)
+    return value
 
 
 def on_unhandled(error: BaseException) -> None:
