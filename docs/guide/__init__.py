@@ -21,9 +21,21 @@ with ApiService(config) as api:
 | know what can go wrong, and what to do then | `docs.guide.errors` |
 | ask for documents, change them, have them typed | `docs.guide.documents` |
 | come from the Angular or the NativeScript SDK | `docs.guide.from_angular` |
+| use it in a notebook | `docs.guide.notebooks` |
+| write a program with windows | `docs.guide.windows` |
 | test your app | `docs.guide.testing` |
 | use it on Windows or macOS | `docs.guide.platforms` |
 | look something up | `rxsdk` |
 """
 
-__all__ = ["documents", "errors", "from_angular", "platforms", "settings", "states", "testing"]
+__all__ = [
+    "documents",
+    "errors",
+    "from_angular",
+    "notebooks",
+    "platforms",
+    "settings",
+    "states",
+    "testing",
+    "windows",
+]

@@ -63,8 +63,8 @@ class Table:
 def live(source: Observable[Any], title: str | None = None) -> Display:
     """An Observable as a live table, for as long as its cell is not run again.
 
-    Messages and changes of a watch create, change and take away rows; a list of documents is the whole table, one document with an
-    ``_id`` is a row of it; other values become a log of the latest.
+    Messages and changes of a watch create, change and take away rows; a list of documents is the whole table, one
+    document with an ``_id`` is a row of it; other values become a log of the latest.
     """
     name = title or getattr(source, "endpoint", None) or "stream"
     return Display(lambda: Live(source, name), f"<live {name}>")

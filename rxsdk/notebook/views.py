@@ -58,7 +58,7 @@ class Live:
     """A stream as a live table.
 
     What comes decides what is shown: messages and changes of a watch create, change and take away rows; a list of
-    documents is the whole table; one document with an ``_id`` is a row of it; anything else becomes a log of the latest.
+    documents is the whole table; one document with an ``_id`` is a row of it; anything else becomes a log.
     """
 
     ticks = False
