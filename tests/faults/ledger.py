@@ -16,11 +16,12 @@ from rxsdk import (
     CallRejected,
     CallTimeout,
     ReplyMismatch,
+    SylkError,
 )
 
 __all__ = ["OUTCOMES", "Ledger"]
 
-OUTCOMES = (CallRejected, CallTimeout, CallNotSent, CallOutcomeUnknown, CallCancelled, ReplyMismatch)
+OUTCOMES = (CallRejected, CallTimeout, CallNotSent, CallOutcomeUnknown, CallCancelled, ReplyMismatch, SylkError)
 """How a call may end, beside by its reply."""
 
 

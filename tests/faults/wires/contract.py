@@ -100,6 +100,8 @@ class Wire(Calls):
     """How often the short form closes in each situation."""
     storm_s: ClassVar[float] = 5.0
     """How long the short form of chaos takes."""
+    least_reads: ClassVar[float] = 0.9
+    """The share of the calls that may be repeated which must succeed in a storm."""
     fuzz_frames: ClassVar[int] = 500
     """How many frames the short form of fuzz pushes."""
     soak_calls: ClassVar[int] = 5_000
