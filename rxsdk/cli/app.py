@@ -19,11 +19,11 @@ from typing import Annotated
 import typer
 
 import rxsdk
-from rxsdk.cli.commands import call, chat, demo, doctor, emulate, files, session, typegen, version, watch
+from rxsdk.cli.commands import call, chat, demo, doctor, emulate, files, session, sylk, typegen, version, watch
 
 __all__ = ["app"]
 
-GROUPS = (session, call, watch, files, doctor, typegen, emulate, demo, chat, version)
+GROUPS = (session, call, watch, files, doctor, typegen, emulate, demo, chat, sylk, version)
 
 _EPILOG = """\
 [bold]Start with[/bold]

@@ -21,9 +21,18 @@ from rxsdk.cli.show import plain
 from rxsdk.emulator import Emulator
 from rxsdk.emulator.chat import ChatEmulator
 from rxsdk.emulator.host import Host
+from rxsdk.emulator.sylk import SylkEmulator
 from rxsdk.errors import ConfigurationError
 
-__all__ = ["Introduction", "NotServing", "chat_introduction", "first_app", "limp_introduction", "serve"]
+__all__ = [
+    "Introduction",
+    "NotServing",
+    "chat_introduction",
+    "first_app",
+    "limp_introduction",
+    "serve",
+    "sylk_introduction",
+]
 
 _SNIPPET = """\
 from rxsdk import ApiService, SDKConfig
@@ -42,6 +51,16 @@ from rxsdk import ChatConfig, ChatService
 config = ChatConfig({url}, {{"Authorization": "Bearer " + {token}}}, {me})
 with ChatService(config) as chat:
     print(chat.send({other}, "Hello!").result())
+"""
+
+
+_SYLK_SNIPPET = """\
+from rxsdk import SylkConfig, SylkService
+
+with SylkService(SylkConfig({url})) as sylk:
+    account = sylk.add_account({account}, {password}).result()
+    account.register().result()
+    print(account.call({other}, "an offer").state_stream.result())
 """
 
 
@@ -169,6 +188,18 @@ def _snippet(emulator: Emulator, more_config: dict[str, Any]) -> str:
     }
     shown = "\n".join(f"    {name}={_quoted(value)}," for name, value in fields.items())
     return _SNIPPET.format(fields=shown, email=_quoted(emulator.admin_email), password=_quoted(emulator.admin_password))
+
+
+def sylk_introduction(emulator: SylkEmulator) -> Introduction:
+    """What to say of an emulated SylkServer."""
+    (account, password), (other, _) = list(emulator.users.items())[:2]
+    given = {"url": emulator.url, "account": account, "password": password, "other": other}
+    return Introduction(
+        "A SylkServer is running, emulated for tests. ",
+        {"url": emulator.url, **emulator.users},
+        {"accounts": "what stands beside each is its password"},
+        _SYLK_SNIPPET.format(**{name: _quoted(value) for name, value in given.items()}),
+    )
 
 
 def _quoted(value: str | list[str]) -> str:

@@ -27,6 +27,7 @@ class Wire(StrEnum):
 
     LIMP = "limp"
     CHAT = "chat"
+    SYLK = "sylk"
 
 
 class Quotas(StrEnum):
@@ -127,7 +128,20 @@ def _chat(port: int, data: Path | None) -> tuple[Host[Any], Callable[[], Introdu
     return emulator, lambda: chat_introduction(emulator, f"kept in {data}" if data else "in memory, gone at the end")
 
 
-EMULATED: dict[Wire, Callable[[int, Path | None], tuple[Host[Any], Callable[[], Introduction]]]] = {Wire.CHAT: _chat}
+def _sylk(port: int, data: Path | None) -> tuple[Host[Any], Callable[[], Introduction]]:
+    from rxsdk.cli.emulate import sylk_introduction  # noqa: PLC0415
+    from rxsdk.emulator.sylk import SylkEmulator  # noqa: PLC0415
+
+    if data is not None:
+        raise typer.BadParameter("a SylkServer keeps nothing across runs", param_hint="--data")
+    emulator = SylkEmulator(port=port)
+    return emulator, lambda: sylk_introduction(emulator)
+
+
+EMULATED: dict[Wire, Callable[[int, Path | None], tuple[Host[Any], Callable[[], Introduction]]]] = {
+    Wire.CHAT: _chat,
+    Wire.SYLK: _sylk,
+}
 """By wire, beside LIMP, which alone has more options: its server on a port, with data, and what to say of it."""
 
 

@@ -14,7 +14,7 @@ from rxsdk.cli.ending import ending, tell
 from rxsdk.cli.output import AsJson, print_facts, print_line
 from rxsdk.cli.server import Server, kept_session, sessions_file, takes_server
 
-__all__ = ["commands"]
+__all__ = ["commands", "given_password"]
 
 commands = typer.Typer()
 
@@ -49,7 +49,7 @@ def auth(
     config = server.config()
     attr = attr or config.auth_attrs[0]
     with ending("auth", as_json=as_json):
-        password = _password(who, password_file)
+        password = given_password(who, password_file)
 
         async def sign_in(api: ApiService) -> Session | None:
             await api.auth(attr, who, password)
@@ -62,7 +62,8 @@ def auth(
     _print_session(config, session, as_json=as_json)
 
 
-def _password(who: str, file: Path | None) -> str:
+def given_password(who: str, file: Path | None) -> str:
+    """From ``file``, from the environment, or asked for; raises `typer.BadParameter` when there is none."""
     if file is not None:
         try:
             text = sys.stdin.readline() if str(file) == "-" else file.read_text("utf-8")
