@@ -82,8 +82,8 @@ class Laggard(Protocol):
 class Dispatcher:
     """Runs the jobs of one service in order. Jobs may be posted from any thread, before it has a place to run too.
 
-    When no job waits, the laggards have their turns, one after the other, so that a slow one keeps the jobs waiting
-    for one callback at most.
+    The laggards have their turns, one after the other, when no job waits; while jobs do, they have a fifth of the time.
+    So a slow one keeps the jobs waiting for one callback now and then, and jobs without end starve no laggard.
 
     `lock` guards the subscriber lists of the service's streams and calls, so that what a late subscriber is given and
     what comes after it fit together; nothing is ever called while it is held. (Except by the garbage collector, which
@@ -99,6 +99,7 @@ class Dispatcher:
         self._turn = threading.Lock()  # held by the thread that is running jobs
         self._jobs: deque[tuple[Callable[[Any], object], Any]] = deque()
         self._laggards: deque[Laggard] = deque()
+        self._laggards_wait_until = 0.0  # while there are jobs
         self._last: Callable[[], None] | None = None
         self._due = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -143,9 +144,14 @@ class Dispatcher:
         """The job that runs makes way, and wants to go on before the others."""
         self._jobs.appendleft((job, argument))
 
-    def add_laggard(self, laggard: Laggard) -> None:
-        """Give ``laggard`` turns from now on; with `lock` held, by a job or before one is posted."""
+    def add_laggard(self, laggard: Laggard, had: float = 0.0) -> None:
+        """Give ``laggard`` turns from now on; called by a job.
+
+        ``had`` is how long it has just kept the others waiting, in seconds.
+        """
         self._laggards.append(laggard)
+        if had:
+            self._laggards_had(had)
 
     def called(self) -> Any:
         """The subscription whose callback runs at this moment, on whatever thread; None when none does."""
@@ -223,36 +229,42 @@ class Dispatcher:
 
     def _run_jobs(self, until: float = math.inf) -> None:
         """Run what there is, unless somebody is at it already: another thread, or this one further up."""
-        jobs = self._jobs
+        jobs, laggards = self._jobs, self._laggards
         while self._has_work and self._turn.acquire(blocking=False):
             try:
-                self.until = until
+                now = time.perf_counter()
                 while True:
-                    if jobs:
+                    if jobs and (not laggards or now < self._laggards_wait_until):
+                        self.until = min(until, now + SLICE_S)
                         job, argument = jobs.popleft()
                         try:
                             job(argument)
                         except Exception as error:
                             report_unhandled(error, "delivery")
-                    elif not self._run_other():
+                        now = time.perf_counter()
+                    elif laggards:
+                        now = self._give_turn(now)
+                    elif self._last is not None:
+                        last, self._last = self._last, None
+                        _guarded(self._end, last)
+                    else:
                         break
-                    if time.perf_counter() > until and not self._closed:
+                    if now > until and not self._closed:
                         return
             finally:
                 self._turn.release()
 
-    def _run_other(self) -> bool:
-        """There is no job: the turn of a laggard, or the end. Returns whether there was anything to do."""
-        if self._laggards:
-            laggard = self._laggards.popleft()
-            if laggard.take_turn():
-                self._laggards.append(laggard)
-        elif self._last is not None:
-            last, self._last = self._last, None
-            _guarded(self._end, last)
-        else:
-            return False
-        return True
+    def _give_turn(self, now: float) -> float:
+        """The turn of a laggard; returns what time it is then."""
+        laggard = self._laggards.popleft()
+        if laggard.take_turn():
+            self._laggards.append(laggard)
+        ended_at = time.perf_counter()
+        self._laggards_had(ended_at - now)
+        return ended_at
+
+    def _laggards_had(self, seconds: float) -> None:
+        self._laggards_wait_until = time.perf_counter() + 4 * seconds
 
 
 def _guarded(job: Callable[[V], object], argument: V) -> None:

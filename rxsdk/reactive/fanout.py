@@ -192,23 +192,24 @@ class Fanout:
     def _deliver_timed(self, subscriptions: Sequence[Subscription], value: Any) -> None:
         """Whoever takes more than a millisecond goes on by itself."""
         dispatcher = self._dispatcher
-        slow: list[Subscription] = []
+        slow: dict[Subscription, float] = {}
 
         def timed() -> Iterator[Subscription]:
             for subscription in subscriptions:
                 dispatcher.calls = (subscription,), iter(())
                 began_at = time.perf_counter()
                 yield subscription
-                if time.perf_counter() - began_at > _SLOW_S:
-                    slow.append(subscription)
+                took = time.perf_counter() - began_at
+                if took > _SLOW_S:
+                    slow[subscription] = took
 
         self._is_slow = False
         give(dispatcher, subscriptions, value, timed())
         with dispatcher.lock:
-            for subscription in slow:
+            for subscription, took in slow.items():
                 if subscription in self._in_step:  # else it was disposed
                     self._set_apart(subscription, self._delivered).is_behind = True
-                    dispatcher.add_laggard(subscription)
+                    dispatcher.add_laggard(subscription, took)
 
     def _deliver_and_tell(self, delivered: Delivered) -> None:
         number = self._delivered
@@ -323,7 +324,8 @@ class Fanout:
         self._leave(subscription)
         if not place.is_behind:
             place.is_behind = True
-            self._dispatcher.add_laggard(subscription)
+            # By a job, because a job with the value that was kept for it may still be under way.
+            self._dispatcher.post(self._dispatcher.add_laggard, subscription)
 
 
 def _place(subscription: Subscription) -> Place:
