@@ -5,6 +5,7 @@ Floor 2. Typed as reactivex' own is, up to seven steps, but a `Stream` comes out
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
@@ -259,10 +260,10 @@ class Piping(Observable[T_co]):
             result = operator(result)
         return self._ours(result) if steps else self
 
+    @abstractmethod
     def _piped(self) -> Observable[Any]:
         """What the operators are given."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _ours(self, result: Any) -> Any:
         """What the operators made, as ours."""
-        raise NotImplementedError

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from abc import abstractmethod
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar, cast
 
@@ -208,25 +209,6 @@ class Stream(Piping[T_co]):
         return Iteration(self, self._mailbox)
 
 
-class Source(Fanout, Stream[T]):
-    """A hot stream that its owner feeds: each value goes to all who are subscribed at that moment."""
-
-    def subscribe(
-        self,
-        on_next: abc.ObserverBase[T] | abc.OnNext[T] | None = None,
-        on_error: abc.OnError | None = None,
-        on_completed: abc.OnCompleted | None = None,
-        *,
-        scheduler: abc.SchedulerBase | None = None,
-    ) -> Subscription:
-        """See `Stream.subscribe`."""
-        return self.admit(Subscription(*callbacks_of(on_next, on_error, on_completed), self))
-
-    def admit(self, subscription: Subscription) -> Subscription:
-        """Let it hear what comes from now on, and before that what is kept for whoever comes late."""
-        raise NotImplementedError
-
-
 class ConnectableStream(Stream[T], ConnectableObservable[T]):
     """What ``publish`` and its kin make: subscribed to its source when it is told to."""
 
@@ -294,9 +276,9 @@ class HotStream(Fanout, Stream[T]):
         self.admit(subscription)
         return subscription
 
+    @abstractmethod
     def admit(self, subscription: Subscription) -> None:
         """Give it what is kept for those who come late, and what comes from now on."""
-        raise NotImplementedError
 
 
 class _Buffered(Stream[T]):

@@ -426,3 +426,14 @@ def test_ctrl_c_in_a_callback_reaches_the_callers_loop(unhandled: list[BaseExcep
     loop.run_until_complete(drained_here(dispatcher))  # whoever goes on misses nothing
     assert ran == ["later"]
     loop.close()
+
+
+def test_what_a_late_subscriber_is_told_may_raise_too(unhandled: list[BaseException]) -> None:
+    with delivery_thread() as dispatcher:
+        pass
+    ran: list[str] = []
+    dispatcher.post(raising(KeyError), None)
+    dispatcher.post(ran.append, "next")
+    dispatcher.run_if_closed()
+    assert ran == ["next"]
+    assert [type(error) for error in unhandled] == [KeyError]
