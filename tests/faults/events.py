@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from rxsdk import ApiService, SDKConfig
-from tests.benchmarks.rows import server_process
+from tests.benchmarks.sides import server_process
 from tests.faults.soak import MOST_GROWTH, resident
 
 AT_ONCE = 10_000
