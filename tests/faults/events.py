@@ -33,7 +33,7 @@ async def run(url: str, events: int, subscribers: int) -> tuple[int, int, int]:
         watch = (await watching).args.watch
         after_warm_up = 0
         for sent in range(AT_ONCE, events + 1, AT_ONCE):
-            await api.call("staff/push", query=[{"watch": watch, "count": AT_ONCE}])
+            await api.call("staff/push", query=[{"watches": [watch], "count": AT_ONCE}])
             while heard < (sent + 1) * subscribers:  # noqa: ASYNC110 - 1: that it was made
                 await asyncio.sleep(0.001)
             if sent == max(AT_ONCE, events // 10 // AT_ONCE * AT_ONCE):
