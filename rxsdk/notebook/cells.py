@@ -17,8 +17,11 @@ from functools import partial
 from typing import Any, Protocol
 from uuid import uuid4
 
-from IPython.core.getipython import get_ipython
-from IPython.display import display, update_display
+try:
+    from IPython.core.getipython import get_ipython
+    from IPython.display import display, update_display
+except ImportError as error:
+    raise ImportError("rxsdk.notebook needs IPython: pip install 'rxsdk[notebook]'", name="IPython") from error
 
 from rxsdk.core.loop import SdkThread, in_notebook
 from rxsdk.notebook.views import View
