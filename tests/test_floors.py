@@ -28,6 +28,7 @@ PURE = {
         "abc",
         "base64",
         "binascii",
+        "codecs",
         "collections",
         "contextlib",
         "dataclasses",

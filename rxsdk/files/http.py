@@ -192,7 +192,7 @@ class _Form:
         yield self._head
         async with aclosing(self._upload.source.chunks(chunk_size)) as chunks:
             async for chunk in chunks:
-                yield chunk
+                yield bytes(chunk)
                 await sent(len(chunk))
         yield self._tail
 

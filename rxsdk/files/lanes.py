@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +111,10 @@ class Lane:
         self._connection.start()
 
     # -- for the uploader
+
+    def make_frame(self, request: Request, doc: Iterable[bytes]) -> Iterator[None]:
+        """Make its frame, a step a piece; see `LimpMachine.make_frame`."""
+        return self._machine.make_frame(request, doc, self._clock.wall())
 
     def submit(self, request: Request) -> None:
         """Send a chunk, or a call; its listener hears what becomes of it."""

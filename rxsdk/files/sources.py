@@ -1,7 +1,8 @@
 """Upload sources: what may stand for a file in a doc, checked when the call is made.
 
-Floor 2. A file is a `pathlib.Path`, an open binary file, or a `File` around one of these or around bytes; or a list of
-them. Only at the top level of ``doc``: the server knows files by the name of their attribute.
+Floor 2. A file is a `pathlib.Path`, an open binary file, bytes, or a `File` around one of these or around an async
+iterator of bytes; or a list of them. Only at the top level of ``doc``: the server knows files by the name of their
+attribute. However large, of a file no more than a chunk is read at a time.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import asyncio
 import mimetypes
 import os
 import stat
+import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import NoneType
 from typing import Any, BinaryIO, Protocol, cast
@@ -21,9 +22,14 @@ from typing import Any, BinaryIO, Protocol, cast
 import aiofiles
 
 from rxsdk.errors import UploadError
-from rxsdk.protocols.limp.uploads import FileInfo
+from rxsdk.protocols.limp.uploads import FileInfo, chunk_doc
 
 __all__ = ["File", "Source", "Upload", "take_files"]
+
+Buffer = bytes | memoryview
+
+_MOST_HEAD_BYTES = 16 * 1024
+"""Of a chunk's particulars: with the largest chunk they just fit into a frame."""
 
 PLACEHOLDER = 0
 """What stands for the file in the doc that is sent: the server puts the uploaded files in its place, and refuses it
@@ -35,16 +41,22 @@ class File:
     """A file to upload: its content and, where they cannot be found or should be others, its particulars.
 
     Args:
-        content: ``bytes``, a ``Path``, or an open binary file (read from where it stands to its end).
-        name: what the server is told; found for paths and open files, needed for bytes.
+        content: a ``Path``, an open binary file (read from where it stands to its end), ``bytes``, a ``memoryview``
+            (read in place: leave what it shows alone until the call has ended), or an async iterable of bytes, whose
+            ``size`` must be given. (An async generator gives its bytes once: then a lost connection ends the call.)
+        name: what the server is told; else that of the path or open file, or the attribute's.
         mime_type: such as ``image/png``; else guessed from the name.
         last_modified_ms: milliseconds since 1970; else the file's own, or now.
+        size: bytes, of an async iterable.
     """
 
-    content: bytes | bytearray | memoryview | Path | BinaryIO
+    content: bytes | bytearray | memoryview | Path | BinaryIO | AsyncIterable[bytes]
     name: str | None = None
     mime_type: str | None = None
     last_modified_ms: int | None = None
+    size: int | None = None
+
+    goes_first = True
 
     def __repr__(self) -> str:
         return f"File(name={self.name!r}, mime_type={self.mime_type!r})"
@@ -55,8 +67,8 @@ class Source(Protocol):
 
     info: FileInfo
 
-    def chunks(self, size: int) -> AsyncGenerator[bytes, None]:
-        """The bytes from the beginning, ``size`` at a time. Raises OSError, or EOFError when the file shrank."""
+    def chunks(self, size: int) -> AsyncGenerator[Buffer, None]:
+        """The bytes from the beginning, ``size`` at a time. Raises OSError, or EOFError when the file has changed."""
         ...
 
 
@@ -93,29 +105,33 @@ def take_files(doc: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Upload]]
 
 
 def _is_file(value: Any) -> bool:
-    return isinstance(value, (File, Path)) or (hasattr(value, "read") and hasattr(value, "seek"))
+    if isinstance(value, (File, Path, bytes, bytearray, memoryview)):
+        return True
+    return (hasattr(value, "read") and hasattr(value, "seek")) or hasattr(value, "__aiter__")
 
 
 def _source(attr: str, value: Any) -> Source:
     file = value if isinstance(value, File) else File(value)
     content: Any = file.content
+    if file.size is not None and (type(file.size) is not int or not hasattr(content, "__aiter__")):
+        raise UploadError(attr, file.name or attr, "size must be a whole number, and is for an async iterable only")
     if isinstance(content, (bytes, bytearray, memoryview)):
-        return _BytesSource(attr, file, bytes(content))
+        return _BytesSource(attr, file, content)
     if isinstance(content, Path):
         return _PathSource(attr, file, content)
     if hasattr(content, "read") and hasattr(content, "seek"):
         return _OpenSource(attr, file, content)
+    if hasattr(content, "__aiter__"):
+        return _IterableSource(attr, file, content)
     hint = "; for the file of that name write File(Path(…))" if isinstance(content, str) else ""
     raise UploadError(attr, file.name or "file", f"cannot read from {type(content).__name__}{hint}")
 
 
 def _info(attr: str, file: File, name: str | None, size: int, modified_ms: int) -> FileInfo:
-    name = file.name or name
-    if not name:
-        raise UploadError(attr, "bytes", 'need a name: File(data, name="photo.png")')
+    name = file.name or name or attr
     if not isinstance(name, str) or not isinstance(file.mime_type, (str, NoneType)):
         raise UploadError(attr, str(name), "name and mime_type must be strings")
-    if size == 0:
+    if size <= 0:
         # "an empty file is accepted, then breaks the call with a 500 without call_id, and keeps breaking"
         raise UploadError(attr, name, "is empty; the server cannot store an empty file")
     try:
@@ -127,15 +143,21 @@ def _info(attr: str, file: File, name: str | None, size: int, modified_ms: int) 
         modified_ms = file.last_modified_ms
         if type(modified_ms) is not int:  # "lastModified is an integer in milliseconds"; a float is refused
             raise UploadError(attr, name, "last_modified_ms must be a whole number of milliseconds")
-    return FileInfo(name, size, mime_type, modified_ms)
+    info = FileInfo(name, size, mime_type, modified_ms)
+    if len(chunk_doc(attr, 0, 0, 0, info, "")) > _MOST_HEAD_BYTES:
+        raise UploadError(attr, f"{name[:40]}…", "has a name or type that would make its chunks too large to send")
+    return info
 
 
 class _BytesSource:
-    def __init__(self, attr: str, file: File, content: bytes) -> None:
-        self._content = content
-        self.info = _info(attr, file, None, len(content), int(time.time() * 1000))
+    def __init__(self, attr: str, file: File, content: bytes | bytearray | memoryview) -> None:
+        if isinstance(content, memoryview) and content.c_contiguous:
+            self._content = content.cast("B")
+        else:
+            self._content = memoryview(bytes(content))  # as it is now: a bytearray may change
+        self.info = _info(attr, file, None, len(self._content), int(time.time() * 1000))
 
-    async def chunks(self, size: int) -> AsyncGenerator[bytes, None]:
+    async def chunks(self, size: int) -> AsyncGenerator[Buffer, None]:
         for start in range(0, len(self._content), size):
             yield self._content[start : start + size]
 
@@ -153,18 +175,29 @@ class _PathSource:
                 pass  # readable, or the error below says why not
         except OSError as error:
             raise UploadError(attr, str(path), error.strerror or str(error)) from error
+        self._state = _state(status)
         self.info = _info(attr, file, path.name, status.st_size, status.st_mtime_ns // 1_000_000)
 
-    async def chunks(self, size: int) -> AsyncGenerator[bytes, None]:
+    async def chunks(self, size: int) -> AsyncGenerator[Buffer, None]:
         async with aiofiles.open(self._path, "rb") as file:
             left = self.info.size
             while left:
                 chunk = await _read(file.read, min(size, left))
                 left -= len(chunk)
+                if not left:  # before the last chunk goes out, and with it the file
+                    _check_state(self._state, os.fstat(file.fileno()))
                 yield chunk
-            more = await file.read(1)
-        if more:
-            raise EOFError("grew while it was read")
+
+
+def _state(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _check_state(before: tuple[int, ...], status: os.stat_result) -> None:
+    now = _state(status)
+    if now != before:
+        how = "became shorter" if now[1] < before[1] else "grew" if now[1] > before[1] else "changed"
+        raise EOFError(f"{how} while it was read")
 
 
 class _OpenSource:
@@ -181,25 +214,81 @@ class _OpenSource:
             opened.seek(self._start)
         except (OSError, ValueError) as error:
             raise UploadError(attr, shown, f"cannot be read, or has no known size: {error}") from error
-        self.info = _info(attr, file, name, size, _modified_ms(opened))
+        status = _status(opened)
+        self._state = None if status is None else _state(status)
+        modified_ms = int(time.time() * 1000) if status is None else status.st_mtime_ns // 1_000_000
+        self.info = _info(attr, file, name, size, modified_ms)
 
-    async def chunks(self, size: int) -> AsyncGenerator[bytes, None]:
-        left = self.info.size
+    async def chunks(self, size: int) -> AsyncGenerator[Buffer, None]:
+        at, end = self._start, self._start + self.info.size
         try:
-            await asyncio.to_thread(self._file.seek, self._start)
-            while left:
-                chunk = await _read(partial(asyncio.to_thread, self._file.read), min(size, left))
-                left -= len(chunk)
+            while at < end:
+                chunk = await asyncio.to_thread(self._read_at, at, min(size, end - at))
+                at += len(chunk)
+                if at == end:
+                    await asyncio.to_thread(self._check_end, end)
                 yield chunk
         except ValueError as error:
             raise OSError(str(error)) from error  # it was closed meanwhile
 
+    def _read_at(self, at: int, size: int) -> bytes:
+        """In one step: the same open file may be on its way twice, and has one position."""
+        with _one_position:
+            self._file.seek(at)
+            chunk = self._file.read(size)
+            while len(chunk) < size:  # raw files may like it so
+                more = self._file.read(size - len(chunk))
+                if not more:
+                    raise EOFError("became shorter while it was read")
+                chunk += more
+            return chunk
 
-def _modified_ms(opened: BinaryIO) -> int:
+    def _check_end(self, end: int) -> None:
+        status = _status(self._file)
+        if status is not None and self._state is not None:
+            _check_state(self._state, status)
+        with _one_position:
+            if self._file.seek(0, os.SEEK_END) > end:
+                raise EOFError("grew while it was read")
+            self._file.seek(end)
+
+
+_one_position = threading.Lock()
+
+
+def _status(opened: BinaryIO) -> os.stat_result | None:
+    """What the system knows of it; None when there is no file behind it."""
     try:
-        return os.fstat(opened.fileno()).st_mtime_ns // 1_000_000
+        return os.fstat(opened.fileno())
     except (AttributeError, OSError):
-        return int(time.time() * 1000)  # there is no file behind it
+        return None
+
+
+class _IterableSource:
+    def __init__(self, attr: str, file: File, content: AsyncIterable[bytes]) -> None:
+        if file.size is None:
+            raise UploadError(attr, file.name or attr, "is of unknown size: File(…, name=…, size=…)")
+        self._content = content
+        self._was_begun = False
+        self.info = _info(attr, file, None, file.size, int(time.time() * 1000))
+
+    async def chunks(self, size: int) -> AsyncGenerator[Buffer, None]:
+        pieces = aiter(self._content)
+        if self._was_begun and pieces is self._content:
+            raise EOFError("would have to start over, but its async iterator gives its bytes only once")
+        self._was_begun = True
+        waiting, left = bytearray(), self.info.size
+        async for piece in pieces:
+            waiting += piece
+            while len(waiting) >= size and left > size:
+                left -= size
+                yield bytes(waiting[:size])
+                del waiting[:size]
+            if len(waiting) > left:
+                break
+        if len(waiting) != left:
+            raise EOFError(f"gave {'more' if len(waiting) > left else 'fewer'} bytes than its size")
+        yield bytes(waiting)
 
 
 async def _read(read: Callable[[int], Awaitable[bytes]], size: int) -> bytes:

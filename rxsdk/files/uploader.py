@@ -36,9 +36,9 @@ from rxsdk.errors import (
 )
 from rxsdk.files.http import HttpFiles
 from rxsdk.files.lanes import Claim, Lane, Lanes
-from rxsdk.files.sources import Upload
+from rxsdk.files.sources import Buffer, Upload
 from rxsdk.protocols.limp.request import Request
-from rxsdk.protocols.limp.uploads import UPLOAD_ENDPOINT, chunk_count, chunk_doc, doc_with_files
+from rxsdk.protocols.limp.uploads import UPLOAD_ENDPOINT, chunk_count, chunk_doc, chunk_pieces, doc_with_files
 from rxsdk.reactive.call import UploadCall
 from rxsdk.reactive.life import Life
 from rxsdk.reactive.progress import UploadMeter
@@ -82,7 +82,7 @@ class _Chunk:
     """A chunk on its way."""
 
     number: int
-    content: bytes
+    content: Buffer
     request: Request
     answer: _Answer
 
@@ -410,13 +410,14 @@ class Uploader:
         transfer.accepted += len(chunk.content)
         job.meter.accepted(len(chunk.content))
 
-    async def _send_chunk(self, job: Job, lane: Lane, transfer: _Transfer, number: int, content: bytes) -> _Chunk:
+    async def _send_chunk(self, job: Job, lane: Lane, transfer: _Transfer, number: int, content: Buffer) -> _Chunk:
         await self._may_go(job, lane)
         await lane.slots.acquire()
         upload, call = transfer.upload, job.request
+        place = (upload.attr, upload.index, number, transfer.total, upload.source.info)
         request = Request(
             UPLOAD_ENDPOINT,
-            doc=chunk_doc(upload.attr, upload.index, number, transfer.total, upload.source.info, content),
+            doc=chunk_doc(*place, f"<{len(content)} bytes>"),
             await_auth=call.await_auth,
             sid=call.sid,
             token=call.token,
@@ -425,6 +426,12 @@ class Uploader:
         )
         answer = request.listener = _Answer()
         answer.future.add_done_callback(lambda _: lane.slots.release())
+        try:
+            for _ in lane.make_frame(request, chunk_pieces(*place, content)):
+                await asyncio.sleep(0)  # ordinary calls go in between
+        except BaseException:
+            answer.future.cancel()
+            raise
         lane.submit(request)
         return _Chunk(number, content, request, answer)
 

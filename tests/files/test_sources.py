@@ -7,6 +7,7 @@ import io
 import os
 import tempfile
 import zipfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,10 @@ def source_of(value: Any) -> Source:
 
 
 def content_of(source: Source, size: int = 1000) -> bytes:
-    async def read() -> list[bytes]:
+    async def read() -> list[Any]:
         return [chunk async for chunk in source.chunks(size)]
 
-    chunks = asyncio.run(read())
+    chunks = [bytes(chunk) for chunk in asyncio.run(read())]
     assert all(len(chunk) == size for chunk in chunks[:-1])
     assert 0 < len(chunks[-1]) <= size
     return b"".join(chunks)
@@ -116,10 +117,68 @@ def test_chunks_that_come_out_even() -> None:
     assert content_of(source, len(BYTES)) == content_of(source, len(BYTES) // 2) == BYTES
 
 
-def test_bytes_need_a_name() -> None:
-    error = problem_of(File(b"1"))
-    assert str(error) == 'doc.photo: bytes: need a name: File(data, name="photo.png")'
-    assert "need a name" in problem_of(File(b"1", name="")).problem
+def test_bytes_bare_or_without_a_name_have_that_of_their_attribute() -> None:
+    for value in (File(b"1"), File(b"1", name=""), b"1", bytearray(b"1"), memoryview(b"1")):
+        assert source_of(value).info.name == "photo"
+    assert "is empty" in problem_of(b"").problem
+
+
+def test_a_memoryview_is_read_in_place() -> None:
+    content = bytearray(b"before")
+    source = source_of(File(memoryview(content), name="a.txt"))
+    content[:] = b"after!"
+    assert content_of(source) == b"after!"
+
+
+def test_a_name_too_long_for_a_frame_is_refused() -> None:
+    assert "too large to send" in problem_of(File(b"1", name="n" * 20_000)).problem
+
+
+# -- async iterables
+
+
+async def pieces(*sizes: int) -> AsyncIterator[bytes]:
+    at = 0
+    for size in sizes:
+        yield BYTES[at : at + size]
+        at += size
+
+
+class Again:
+    """An async iterable that can be begun anew."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return pieces(1, 0, 999, 500)
+
+
+@pytest.mark.parametrize("sizes", [(1500,), (1,) * 1500, (1000, 500), (999, 501), (0, 1499, 1, 0), (2560,)])
+def test_an_async_iterable_of_known_size(sizes: tuple[int, ...]) -> None:
+    size = sum(sizes)
+    assert content_of(source_of(File(pieces(*sizes), name="a", size=size))) == BYTES[:size]
+
+
+@pytest.mark.parametrize(("sizes", "what"), [((999,), "fewer"), ((1001,), "more"), ((1000, 1), "more"), ((), "fewer")])
+def test_an_async_iterable_that_does_not_keep_its_size(sizes: tuple[int, ...], what: str) -> None:
+    with pytest.raises(EOFError, match=f"gave {what} bytes"):
+        content_of(source_of(File(pieces(*sizes), name="a", size=1000)))
+
+
+def test_an_async_generator_gives_its_bytes_once_and_others_anew() -> None:
+    once = source_of(File(pieces(10), name="a", size=10))
+    content_of(once)
+    with pytest.raises(EOFError, match="only once"):
+        content_of(once)
+    anew = source_of(File(Again(), name="a", size=1500))
+    assert content_of(anew) == content_of(anew) == BYTES[:1500]
+
+
+def test_an_async_iterable_needs_its_size_and_others_must_not_have_one() -> None:
+    for value in (pieces(1), File(pieces(1), name="a")):
+        assert "unknown size" in problem_of(value).problem
+    assert "is empty" in problem_of(File(pieces(), size=0)).problem
+    assert "is empty" in problem_of(File(pieces(), size=-1)).problem
+    assert "whole number" in problem_of(File(b"1", name="a", size=1)).problem
+    assert "whole number" in problem_of(File(pieces(1), size=1.5)).problem  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("settings", [{"name": 5}, {"name": Path("a")}, {"name": "a", "mime_type": 5}])
@@ -199,6 +258,38 @@ def test_a_file_that_changes_its_size_while_it_is_read(path: Path, size: int, wh
         content_of(source)
 
 
+def test_a_file_that_changes_and_keeps_its_size(path: Path) -> None:
+    source = source_of(path)
+    with path.open("rb") as opened:
+        open_source = source_of(opened)
+        path.write_bytes(bytes(len(BYTES)))
+        for one in (source, open_source):
+            with pytest.raises(EOFError, match="changed"):
+                content_of(one)
+
+
+def test_an_open_file_that_grows(path: Path) -> None:
+    growing = io.BytesIO(BYTES)
+    source = source_of(growing)
+    growing.seek(0, os.SEEK_END)
+    growing.write(b"more")
+    with pytest.raises(EOFError, match="grew"):
+        content_of(source)
+
+
+def test_one_open_file_twice_at_once(path: Path) -> None:
+    with path.open("rb") as opened:
+        sources = [source_of(opened), source_of(opened)]
+
+        async def read(source: Source) -> bytes:
+            return b"".join([bytes(chunk) async for chunk in source.chunks(7)])
+
+        async def both() -> list[bytes]:
+            return await asyncio.gather(*map(read, sources))
+
+        assert asyncio.run(both()) == [BYTES, BYTES]
+
+
 def test_a_file_that_is_gone_when_its_turn_comes(path: Path) -> None:
     source = source_of(path)
     path.unlink()
@@ -226,7 +317,7 @@ def test_files_in_memory() -> None:
     source = source_of(File(io.BytesIO(BYTES), name="a"))
     assert content_of(source) == BYTES
     assert source.info.last_modified_ms > 1_600_000_000_000
-    assert "need a name" in problem_of(io.BytesIO(BYTES)).problem
+    assert source_of(io.BytesIO(BYTES)).info.name == "photo"
     with tempfile.SpooledTemporaryFile() as spooled:
         spooled.write(BYTES)
         spooled.seek(0)
@@ -234,7 +325,7 @@ def test_files_in_memory() -> None:
     with tempfile.TemporaryFile() as nameless:  # its name is a number
         nameless.write(b"1")
         nameless.seek(0)
-        assert "need a name" in problem_of(nameless).problem
+        assert source_of(nameless).info.name == "photo"
 
 
 def test_a_file_that_gives_less_than_asked_for_is_read_on(tmp_path: Path) -> None:

@@ -80,6 +80,6 @@ def test_the_trace_shows_the_wire_without_secrets(emulator: Emulator, caplog: py
     lines = [record.getMessage() for record in caplog.records]  # websockets' too, which logs frames if it may
     assert any(line.startswith("→ session/auth") for line in lines)
     assert any(line.startswith("← Res(status=200, msg='You were successfully authed.'") for line in lines)
-    assert any("'content': '<8 characters>'" in line for line in lines)
+    assert any("'content': '<3 bytes>'" in line for line in lines)
     for secret in secrets:
         assert not [line for line in [*lines, *shown] if secret in line]

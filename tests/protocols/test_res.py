@@ -14,7 +14,6 @@ from rxsdk.protocols.limp.codec import decode_frame
 from rxsdk.protocols.limp.request import Request
 from rxsdk.protocols.limp.res import Args, Res, Session, redact
 from rxsdk.protocols.limp.trace import shown_request, shown_res
-from rxsdk.protocols.limp.uploads import FileInfo, chunk_doc
 
 SECRET = "S3CRET"
 FRAME = (
@@ -101,16 +100,6 @@ def test_the_trace_of_a_request() -> None:
     request = Request("staff/read", b'[{"_id":"x"}]', b'{"user":{"pin_hash":"h"}}')
     request.call_id = "id7"
     assert shown_request(request) == ("staff/read id7 query=[{'_id': 'x'}] doc={'user': {'pin_hash': '<redacted>'}}")
-
-
-def test_the_trace_of_an_upload_counts_its_content() -> None:
-    doc = chunk_doc("photo", 0, 1, 1, FileInfo("p.png", 2, "image/png", 1), b"\x00\xff")
-    assert "'content': '<5 characters>'" in shown_request(Request("file/upload", doc=doc))
-
-
-@pytest.mark.parametrize("doc", [b"{}", b'{"file":1}', b'{"file":{}}', b'{"file":{"content":[1]}}'])
-def test_the_trace_lives_with_an_upload_made_by_hand(doc: bytes) -> None:
-    assert shown_request(Request("file/upload", doc=doc)).startswith("file/upload ")
 
 
 def test_the_trace_is_cut() -> None:

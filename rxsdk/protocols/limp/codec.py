@@ -114,7 +114,7 @@ def _check_object(value: Any, depth: int) -> None:
         if not value.is_finite():
             raise _Unfaithful(f"{value!r} has no form in JSON")
         return
-    if hasattr(value, "__fspath__") or hasattr(value, "read"):
+    if hasattr(value, "__fspath__") or hasattr(value, "read") or hasattr(value, "goes_first"):
         raise _Unfaithful("files go at the top level of doc, by themselves or in a list")
     try:
         plain = msgspec.to_builtins(value, builtin_types=(bytes, bytearray, memoryview))

@@ -25,8 +25,9 @@ peer sends never raises; it is reported.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -303,7 +304,7 @@ class LimpMachine:
                 self._deadlines.clear(request)
                 self._report_end(request, RequestAdmitted(request))
                 continue
-            times = times or b'","iat":%d,"exp":%d}' % (int(wall), int(wall) + LIFETIME_S)
+            times = times or _times(wall)
             frames.append(self._write(request, now, times))
         return frames
 
@@ -331,15 +332,39 @@ class LimpMachine:
         self._writable_at = self._pace.opens_at if self._urgent or self._queue else None
         return None
 
+    def make_frame(self, request: Request, doc: Iterable[bytes], wall: float) -> Iterator[None]:
+        """Make the frame of a long request before it is submitted, with ``doc`` in pieces as its doc, a step a piece.
+
+        Only for a connection whose session does not change any more: it is signed for that of this moment.
+        """
+        request.call_id = self._new_id()
+        call_id = request.call_id.encode()
+        key, head = self._signing_of(request)
+        end = _middle(request.endpoint, request.await_auth) + call_id + _times(wall)
+        pieces = [b'{"token":"']
+        for piece in key.long_jwt(chain((head + request.query + b',"doc":',), doc, (end,))):
+            pieces.append(piece)
+            yield
+        pieces.append(b'","call_id":"' + call_id + b'"}')
+        request.key, request.resent = key, True  # it cannot be made anew from its doc
+        request.frame = b"".join(pieces)
+
+    def _signing_of(self, request: Request) -> tuple[SigningKey, bytes]:
+        if request.token is None and request.sid is None:
+            return self._key, self._head
+        session = self.session or {"_id": ANON_SID, "token": self._anon_token.reveal()}
+        token = session["token"] if request.token is None else request.token.reveal()
+        return _signing(request.sid or session["_id"], token)
+
     def _write(self, request: Request, now: float, times: bytes) -> bytes:
+        if request.frame is not None:
+            frame, request.frame = request.frame, None
+            self._note_written(request, request.key or self._key, now)
+            return frame
         if not request.call_id:
             request.call_id = self._new_id()
         call_id = request.call_id.encode()
-        key, head = self._key, self._head
-        if request.token is not None or request.sid is not None:
-            session = self.session or {"_id": ANON_SID, "token": self._anon_token.reveal()}
-            token = session["token"] if request.token is None else request.token.reveal()
-            key, head = _signing(request.sid or session["_id"], token)
+        key, head = self._signing_of(request)
         middle = _middle(request.endpoint, request.await_auth)
         payload = b"".join((head, request.query, b',"doc":', request.doc, middle, call_id, times))
         self._note_written(request, key, now)
@@ -698,6 +723,11 @@ class LimpMachine:
                 self._end(request, _with_cause(CallOutcomeUnknown(request.endpoint, reason), cause))
             else:
                 self._end(request, _with_cause(CallNotSent(request.endpoint, reason), cause))
+
+
+def _times(wall: float) -> bytes:
+    """The end of a payload."""
+    return b'","iat":%d,"exp":%d}' % (int(wall), int(wall) + LIFETIME_S)
 
 
 def _signing(sid: str, token: str) -> tuple[SigningKey, bytes]:

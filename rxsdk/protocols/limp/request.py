@@ -59,12 +59,13 @@ class Request:
 
     ``listener`` is the service's: whoever wants to know what became of it; and so is ``on_gap``: who is told when it, a
     watch, may have missed something. The machine never looks at them.
+    ``frame`` is what will be written, where that was made before (`LimpMachine.make_frame`).
     ``retry_doc`` is a second form of the doc, for credentials refused in their first. One with ``has_files`` is not
     written: it ends when its turn comes (`RequestAdmitted`), for its files to go up and the call `anew` after them.
     """
 
     __slots__ = (
-        "await_auth", "call_id", "changes_session", "deadline", "doc", "endpoint", "expires", "has_files",
+        "await_auth", "call_id", "changes_session", "deadline", "doc", "endpoint", "expires", "frame", "has_files",
         "idempotent", "key", "listener", "lost", "may_watch", "on_gap", "opened", "progress", "query",
         "queue_timeout_s", "resent", "retry_doc", "sid", "timeout_s", "token", "write_by", "written_at",
     )  # fmt: skip
@@ -94,6 +95,7 @@ class Request:
         self.idempotent = idempotent
         self.retry_doc = retry_doc
         self.has_files = False
+        self.frame: bytes | None = None
         self.listener: Any = None
         self.on_gap: Any = None
         _, self.changes_session, self.may_watch, _ = _known(endpoint)

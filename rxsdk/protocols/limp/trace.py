@@ -11,7 +11,6 @@ import msgspec
 
 from rxsdk.protocols.limp.request import Request
 from rxsdk.protocols.limp.res import Res, redact
-from rxsdk.protocols.limp.uploads import UPLOAD_ENDPOINT
 
 __all__ = ["shown_request", "shown_res"]
 
@@ -19,11 +18,8 @@ _LONGEST = 2_000
 
 
 def shown_request(request: Request) -> str:
-    """Endpoint, id, query and doc, without secrets and without the content of files."""
+    """Endpoint, id, query and doc, without secrets. (A chunk's content is no part of its doc.)"""
     query, doc = msgspec.json.decode(request.query), msgspec.json.decode(request.doc)
-    file = doc.get("file") if request.endpoint == UPLOAD_ENDPOINT else None
-    if isinstance(file, dict) and isinstance(file.get("content"), str):
-        file["content"] = f"<{len(file['content'])} characters>"
     return _cut(f"{request.endpoint} {request.call_id} query={redact(query)!r} doc={redact(doc)!r}")
 
 

@@ -1,17 +1,32 @@
-"""The plan of an upload: how a file becomes the docs of ``file/upload``.
+"""The plan of an upload: how a file becomes the frames of ``file/upload``, and files that were posted a part of a doc.
 
 Floor 0: works on bytes it is given, opens nothing. Source: limp.md, "Files"; the seed's "Files".
+
+The bytes of a chunk travel as decimal numbers joined by commas, in JSON, in base64, signed: 512 000 become 2.4 million.
+So a chunk is worked on in blocks that stay in the processor's cache, and whoever drives that does other things between
+them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from codecs import charmap_decode
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-__all__ = ["UPLOAD_ENDPOINT", "FileInfo", "chunk_content", "chunk_count", "chunk_doc", "doc_with_files"]
+__all__ = [
+    "UPLOAD_ENDPOINT",
+    "FileInfo",
+    "chunk_content",
+    "chunk_count",
+    "chunk_doc",
+    "chunk_pieces",
+    "doc_with_files",
+]
 
 UPLOAD_ENDPOINT = "file/upload"
+
+BLOCK_BYTES = 24 * 1024
 
 
 class FileInfo(msgspec.Struct, frozen=True):
@@ -28,14 +43,39 @@ def chunk_count(size: int, chunk_size: int) -> int:
     return -(-size // chunk_size)
 
 
-def chunk_content(chunk: bytes) -> bytes:
-    """The bytes as decimal numbers joined by commas: ``b"\\x00\\xff"`` is ``b"0,255"``."""
-    return msgspec.json.encode(list(chunk))[1:-1]
+def _decimal_tables() -> tuple[str, bytes]:
+    """Two tables that turn bytes into "0,1,2," at the speed of two passes in C.
+
+    The first maps each byte to a character whose UTF-8 is just as long as its number with the comma. The second maps
+    the bytes of that UTF-8: leading ones to the first digit, ``80`` … ``89`` to further digits, ``8A`` to the comma.
+    """
+    characters = []
+    to_digits = bytearray(256)
+    for number in range(256):
+        digits = [int(digit) for digit in str(number)]
+        leading = (0xC2, 0xE0, 0xF0)[len(digits) - 1] + digits[0]
+        characters.append(bytes([leading, *(0x80 + digit for digit in digits[1:]), 0x8A]).decode())
+        to_digits[leading] = ord("0") + digits[0]
+    to_digits[0x80:0x8B] = b"0123456789,"
+    return "".join(characters), bytes(to_digits)
 
 
-def chunk_doc(attr: str, index: int, chunk_number: int, total: int, info: FileInfo, chunk: bytes) -> bytes:
+_CHARACTERS, _TO_DIGITS = _decimal_tables()
+
+
+def chunk_content(chunk: bytes | memoryview) -> Iterator[bytes]:
+    """The bytes as decimal numbers joined by commas, a block at a time: ``b"\\x00\\xff"`` is ``b"0,255"``."""
+    view = memoryview(chunk)
+    last = max(0, len(view) - 1) // BLOCK_BYTES * BLOCK_BYTES
+    for start in range(0, len(view), BLOCK_BYTES):
+        numbers = charmap_decode(view[start : start + BLOCK_BYTES], "strict", _CHARACTERS)[0]
+        digits = numbers.encode().translate(_TO_DIGITS)
+        yield digits[:-1] if start == last else digits
+
+
+def chunk_doc(attr: str, index: int, chunk_number: int, total: int, info: FileInfo, content: str) -> bytes:
     """The ``doc`` of one ``file/upload`` as JSON. ``chunk_number`` counts from 1."""
-    head = msgspec.json.encode(
+    return msgspec.json.encode(
         {
             "attr": attr,
             "index": index,
@@ -46,12 +86,20 @@ def chunk_doc(attr: str, index: int, chunk_number: int, total: int, info: FileIn
                 "size": info.size,
                 "type": info.mime_type,
                 "lastModified": info.last_modified_ms,
-                "content": "",
+                "content": content,
             },
         }
     )
-    # Ready bytes go straight into the JSON: digits and commas need no escaping.
-    return head[:-3] + chunk_content(chunk) + head[-3:]
+
+
+def chunk_pieces(
+    attr: str, index: int, chunk_number: int, total: int, info: FileInfo, chunk: bytes | memoryview
+) -> Iterator[bytes]:
+    """The same with ``chunk`` as its content, piece by piece."""
+    doc = chunk_doc(attr, index, chunk_number, total, info, "")
+    yield doc[:-3]
+    yield from chunk_content(chunk)
+    yield doc[-3:]
 
 
 def doc_with_files(doc: bytes, ids: Mapping[str, str | Sequence[str]]) -> bytes:
