@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rxsdk import ApiService
@@ -19,6 +22,7 @@ from tests.benchmarks.floor import Floor
 from tests.benchmarks.measure import Cost, cpu_us
 from tests.benchmarks.processes import idle, importing, memory
 from tests.benchmarks.sides import ENDPOINT, QUERY, AsyncWork, Countdown, Library, config, on_one_loop
+CHUNK = 512_000
 
 # -- one call at a time --------------------------------------------------------------------------------------------
 
@@ -267,6 +271,31 @@ def _look(event: Any) -> None:
     """A subscriber."""
 
 
+# -- uploads -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def upload(url: str, mib: int) -> Iterator[tuple[Cost, Cost]]:
+    """A file in chunks of 512 000 bytes, and its call; the unit is the whole."""
+    with tempfile.NamedTemporaryFile() as big:
+        big.write(os.urandom(mib * 1024 * 1024))
+        big.flush()
+
+        async def works(api: ApiService, floor: Floor) -> tuple[AsyncWork, AsyncWork]:
+            async def ours(n: int) -> None:
+                for _ in range(n):
+                    await api.call("staff/create", doc={"file": Path(big.name)})
+
+            async def plain(n: int) -> None:
+                for _ in range(n):
+                    await floor.upload("staff/create", big.name, CHUNK)
+
+            return ours, plain
+
+        with on_one_loop(f"{url}/upload/{-(-mib * 1024 * 1024 // CHUNK)}", works, warm_up=1) as sides:
+            yield sides
+
+
 # -- all -----------------------------------------------------------------------------------------------------------
 
 
@@ -305,6 +334,7 @@ ROWS = (
     Row(f"watch event, one subscriber, {_ON_LOOP}", partial(watch_events, watches=1), 1.25, 100_000, 5_000),
     Row(f"watch event, 100 watches, {_ON_LOOP}", partial(watch_events, watches=100), 1.30, 100_000, 5_000),
     Row(f"watch event, 100 subscribers, {_ON_LOOP}", partial(watch_subscribers, subscribers=100), 1.5, 10_000, 500),
+    Row(f"upload of 16 MiB, {_ON_LOOP}", partial(upload, mib=16), 1 / 0.9, 5, 1),
     Row(
         "one call at a time, await, running loop, picows",
         partial(one_at_a_time_await, library="picows"),

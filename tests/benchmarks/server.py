@@ -9,6 +9,8 @@ standard library. It prints its port, and ends when its standard input does.
 - On ``/ws/watch`` calls are read: ``…/watch`` makes a watch, and ``…/push`` with
   ``query=[{"watches": [id, …], "count": n}]`` is answered and followed by ``n`` events of these watches in turn, all in
   one go.
+- On ``/ws/upload/N`` of each ``N + 1`` calls the first ``N`` are taken for the chunks of a file, the last for the call
+  that it belongs to.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ _FOUND = (
     b'{"status": 200, "msg": "Found 1 docs.", "args": {"total": 1, "count": 1, "docs": [' + _DOC + b'], "groups": {}, '
     b'"call_id": "%b"}}'
 )
+_ACCEPTED = b'{"status": 200, "msg": "%b", "args": {"call_id": "%b"}}'
 _WATCHING = (
     b'{"status": 200, "msg": "Created watch task.", "args": {"code": "CORE_WATCH_OK", "watch": "%b", "call_id": "%b"}}'
 )
@@ -75,6 +78,7 @@ class Connection(asyncio.Protocol):
         self.is_open = False
         self.is_let_in = False
         self.reads_calls = False
+        self.chunks = self.seen = 0
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -92,7 +96,9 @@ class Connection(asyncio.Protocol):
 
     def shake_hands(self, head: bytes) -> None:
         request_line, *lines = head.split(b"\r\n")
-        self.reads_calls = request_line.split(b" ")[1].endswith(b"/watch")
+        path = request_line.split(b" ")[1]
+        self.reads_calls = path.endswith(b"/watch")
+        self.chunks = int(path.rpartition(b"/")[2]) if b"/upload/" in path else 0
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
         accept = base64.b64encode(hashlib.sha1(headers[b"sec-websocket-key"] + _ACCEPT_GUID).digest())
         self.transport.write(
@@ -140,6 +146,11 @@ class Connection(asyncio.Protocol):
             return _framed(_LET_IN % call_id)
         if self.reads_calls:
             return self.answer_read(_unmasked(data[start:stop], mask), call_id)
+        if self.chunks:
+            self.seen = self.seen % (self.chunks + 1) + 1
+            if self.seen <= self.chunks:
+                words = b"Last chunk accepted" if self.seen == self.chunks else b"Chunk accepted"
+                return _framed(_ACCEPTED % (words, call_id))
         return _framed(_FOUND % call_id)
 
     @staticmethod

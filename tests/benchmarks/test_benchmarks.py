@@ -19,6 +19,7 @@ ROWS = [
     "watch event, one subscriber, running loop, websockets",
     "watch event, 100 watches, running loop, websockets",
     "watch event, 100 subscribers, running loop, websockets",
+    "upload of 16 MiB, running loop, websockets",
     "one call at a time, await, running loop, picows",
     "1 000 in flight, subscribe, running loop, picows",
     "1 000 in flight, await, running loop, picows",
