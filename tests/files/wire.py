@@ -80,6 +80,11 @@ class Watcher:
         self._over = threading.Event()
         call.progress.subscribe(self.seen.append, on_completed=self._over.set)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the last has been told."""
+        return self._over.is_set()
+
     def all(self) -> list[UploadProgress]:
         """Everything that was told."""
         assert self._over.wait(20), "the progress did not end"
