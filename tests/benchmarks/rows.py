@@ -22,6 +22,7 @@ from tests.benchmarks.floor import Floor
 from tests.benchmarks.measure import Cost, cpu_us
 from tests.benchmarks.processes import idle, importing, memory
 from tests.benchmarks.sides import ENDPOINT, QUERY, AsyncWork, Countdown, Library, config, on_one_loop
+
 CHUNK = 512_000
 
 # -- one call at a time --------------------------------------------------------------------------------------------

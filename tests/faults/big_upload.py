@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rxsdk import ApiService, SDKConfig, UploadProgress
-from tests.benchmarks.rows import ANON_TOKEN, server_process
+from tests.benchmarks.rows import CHUNK
+from tests.benchmarks.sides import ANON_TOKEN, server_process
 from tests.faults.soak import resident
 
 __all__ = ["Report", "run"]
 
 MOST_GROWTH = 32 * 1024 * 1024
-CHUNK = 512_000
 
 
 @dataclass
