@@ -111,7 +111,7 @@ class Job:
         files = [(one.attr, one.index, one.source.info.name, one.source.info.size) for one in uploads]
         self.meter = UploadMeter(call.progress_source, clock, files)
         self.task: asyncio.Task[None]
-        self.lane: Lane | None = None
+        self.is_admitted = False
         self.sent: Request | None = None  # the call itself, as it was last submitted to a lane
         self.admission: asyncio.Future[None] | None = None
         self.interruption: RxSdkError | None = None
@@ -215,7 +215,7 @@ class Uploader:
         """Files that are going up start over with the new session, or end when it is another user's, or nobody's."""
         self._lanes.retire()
         for job in self._jobs.values():
-            if job.lane is not None and not job.is_written and not job.task.cancelling():
+            if job.is_admitted and not job.is_written and not job.task.cancelling():
                 if not same_user:
                     reason = "the session changed while its files went up"
                     job.interruption = CallNotSent(job.request.endpoint, reason)
@@ -231,6 +231,7 @@ class Uploader:
         jobs = list(self._jobs.values())
         for job in jobs:
             job.end((CallOutcomeUnknown if job.is_written else CallNotSent)(job.request.endpoint, why))
+            job.starts_over = False
             job.task.cancel()
         return [*(job.task for job in jobs), *self._lanes.end(awaited=awaited)]
 
@@ -265,6 +266,7 @@ class Uploader:
 
     async def _admission(self, job: Job) -> None:
         """Wait for its turn on the main connection."""
+        job.is_admitted = False
         job.admission = self._life.lease.loop.create_future()
         ticket = job.request.anew()
         ticket.has_files = True
@@ -278,10 +280,11 @@ class Uploader:
             raise
         finally:
             job.admission = None
+        job.is_admitted = True
 
     async def _go_by_lane(self, job: Job) -> Any:
         request = job.request
-        lane = job.lane = await self._lanes.take(job.claim, request.endpoint, request.queue_timeout_s)
+        lane = await self._lanes.take(job.claim, request.endpoint, request.queue_timeout_s)
         clean = False
         try:
             for upload in job.uploads:
@@ -290,7 +293,6 @@ class Uploader:
             clean = True
             return answer
         finally:
-            job.lane = None
             self._lanes.leave(lane, job.claim, clean=clean)
 
     async def _send_call(self, job: Job, lane: Lane) -> Any:

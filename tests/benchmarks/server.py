@@ -9,8 +9,7 @@ standard library. It prints its port, and ends when its standard input does.
 - On ``/ws/watch`` calls are read: ``…/watch`` makes a watch, and ``…/push`` with
   ``query=[{"watches": [id, …], "count": n}]`` is answered and followed by ``n`` events of these watches in turn, all in
   one go.
-- On ``/ws/upload/N`` of each ``N + 1`` calls the first ``N`` are taken for the chunks of a file, the last for the call
-  that it belongs to.
+- On ``/ws/upload/N`` large frames are taken for the chunks of files of ``N`` chunks each.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from typing import Any
 
 _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
+_LARGE = 10_000
 _TAIL = 64  # bytes at the end of a frame that hold the call_id; a multiple of the mask's 4
 
 # As the real server writes them: see tests/vectors/limpd-6.0.5.txt
@@ -146,11 +146,10 @@ class Connection(asyncio.Protocol):
             return _framed(_LET_IN % call_id)
         if self.reads_calls:
             return self.answer_read(_unmasked(data[start:stop], mask), call_id)
-        if self.chunks:
-            self.seen = self.seen % (self.chunks + 1) + 1
-            if self.seen <= self.chunks:
-                words = b"Last chunk accepted" if self.seen == self.chunks else b"Chunk accepted"
-                return _framed(_ACCEPTED % (words, call_id))
+        if self.chunks and stop - start > _LARGE:
+            self.seen = self.seen % self.chunks + 1
+            words = b"Last chunk accepted" if self.seen == self.chunks else b"Chunk accepted"
+            return _framed(_ACCEPTED % (words, call_id))
         return _framed(_FOUND % call_id)
 
     @staticmethod
