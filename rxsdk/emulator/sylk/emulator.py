@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rxsdk.emulator.clock import Clock, SystemClock
 from rxsdk.emulator.host import Host
-from rxsdk.emulator.scripting import Rule
+from rxsdk.emulator.scripting import Rule, Scripted
 from rxsdk.emulator.sylk.server import PATH, SylkServer
 
 if TYPE_CHECKING:
@@ -73,6 +73,11 @@ class SylkEmulator(Host[SylkServer]):
         """Refuse the next request (or ``times``) of a kind with ``error``; None: of any but pings."""
         self._script.add(Rule(endpoint, "reply", {"error": error}, times))
 
-    def acknowledge(self, endpoint: str, *, times: int | None = None) -> None:
-        """Acknowledge requests of a kind without doing anything."""
-        self._script.add(Rule(endpoint, "reply", {}, times))
+    def reply_to(self, endpoint: str, reply: Scripted, *, times: int | None = None) -> None:
+        """Answer requests of a kind with this instead of doing them.
+
+        Args:
+            reply: ``{"error": text}``; ``{}`` acknowledges; or a function of the request that returns one of these, or
+                None to have it done as usual.
+        """
+        self._script.add(Rule(endpoint, "reply", reply, times))

@@ -157,7 +157,7 @@ class Rooms:
     def message(self, client: Client, request: dict[str, Any]) -> None:
         """Write to the others."""
         place = self._place(client, request)
-        stamp = "1970-01-01T00:00:00+00:00"
+        stamp = self._world.now()
         said = {"content": request["content"], "content_type": request["content_type"], "type": "normal"}
 
         def tell() -> None:

@@ -39,7 +39,7 @@ class SylkServer:
     ) -> None:
         self._host = host
         self._subprotocols = [f"sylkRTC-{version}" for version in versions]
-        self._world = World(users, public_keys)
+        self._world = World(users, public_keys, clock)
         self._alarms = Alarms(clock, asyncio.get_running_loop())
         self._gateway = Gateway(self._world, self._alarms, script, record)
         self._runner: web.AppRunner | None = None

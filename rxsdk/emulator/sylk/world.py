@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
 
+from rxsdk.emulator.clock import Clock
 from rxsdk.emulator.socket import Socket
 from rxsdk.emulator.wire import dumps
 
@@ -126,12 +128,17 @@ class Client(Socket):
 class World:
     """Everything, for all connections."""
 
-    def __init__(self, users: Mapping[str, str], public_keys: Mapping[str, str]) -> None:
+    def __init__(self, users: Mapping[str, str], public_keys: Mapping[str, str], clock: Clock) -> None:
         self._ha1 = {address: _ha1(address, password) for address, password in users.items()}
         self.public_keys = dict(public_keys)
+        self._clock = clock
         self.clients: set[Client] = set()
         self.rooms: dict[str, RoomInfo] = {}
         self.messages: dict[str, list[Stored]] = {}
+
+    def now(self) -> str:
+        """The time as the gateway writes it."""
+        return datetime.fromtimestamp(self._clock.wall(), UTC).isoformat(timespec="seconds")
 
     def knows(self, address: str) -> bool:
         """Whether there is such a user."""
