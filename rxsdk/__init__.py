@@ -21,6 +21,7 @@ from rxsdk.errors import (
     CallOutcomeUnknown,
     CallRejected,
     CallTimeout,
+    CollectionTooLarge,
     ConfigurationError,
     ConnectFailed,
     ConnectionLost,
@@ -52,6 +53,7 @@ from rxsdk.reactive.progress import DownloadProgress, UploadProgress
 from rxsdk.reactive.streams import Stream
 from rxsdk.reactive.subscription import Subscription
 from rxsdk.secret import Secret
+from rxsdk.watch import Watch
 
 if TYPE_CHECKING:
     from rxsdk.chat import ChatConfig, ChatService
@@ -93,6 +95,7 @@ __all__ = [
     "CallTimeout",
     "ChatConfig",
     "ChatService",
+    "CollectionTooLarge",
     "ConfigurationError",
     "ConnectFailed",
     "ConnectionLost",
@@ -150,6 +153,7 @@ __all__ = [
     "UploadError",
     "UploadProgress",
     "VerifyRefused",
+    "Watch",
     "WrongThreadError",
     "on_unhandled",
 ]

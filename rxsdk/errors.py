@@ -26,6 +26,7 @@
     ├── DownloadError           a file that could not be fetched
     ├── CacheError              the credential cache could not be read or written
     ├── DeliveryOverflow        a subscriber fell too far behind
+    ├── CollectionTooLarge      a watched collection outgrew its ``limit``
     └── WrongThreadError        a blocking wait where it would stop the loop it waits for
 
 Floor 0: imports nothing of rxsdk. Each error states one fact and carries it in fields; the text is made in
@@ -45,6 +46,7 @@ __all__ = [
     "CallOutcomeUnknown",
     "CallRejected",
     "CallTimeout",
+    "CollectionTooLarge",
     "ConfigurationError",
     "ConnectFailed",
     "ConnectionLost",
@@ -351,6 +353,17 @@ class DeliveryOverflow(RxSdkError):
 
     def __str__(self) -> str:
         return f"the subscriber fell more than {self.size} notifications behind"
+
+
+class CollectionTooLarge(RxSdkError):
+    """A watched collection has more than ``limit`` documents; the watch has ended."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"the watched collection has more than {self.limit} documents; watch less of it or raise limit="
 
 
 class WrongThreadError(RxSdkError):

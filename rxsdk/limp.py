@@ -33,12 +33,14 @@ from rxsdk.files.http import HttpFiles, file_url
 from rxsdk.files.sources import Upload, take_files
 from rxsdk.limp_life import LimpLife, checked_auth_docs, checked_password
 from rxsdk.protocols.limp.auth import auth_hash, reauth_query, signout_query
-from rxsdk.protocols.limp.request import Request, make_request
+from rxsdk.protocols.limp.request import Request, check_seconds, make_request
 from rxsdk.protocols.limp.res import ANON_SID, Args, Doc, Query, Res, Session
 from rxsdk.reactive.call import Call
 from rxsdk.reactive.streams import Stream
+from rxsdk.reads import Asker, Pages, Poll, check_size, check_whole, names
 from rxsdk.secret import Secret
 from rxsdk.service import Service
+from rxsdk.watch import Watch
 
 __all__ = ["ApiService"]
 
@@ -300,6 +302,179 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
         plain = checked_password(config, auth_var, auth_val, password)
         return auth_hash(config.auth_hash_level, auth_var, auth_val, plain, Secret(config.anon_token).reveal())
 
+    # -- many calls in one stream ------------------------------------------------------------------------------
+
+    @overload
+    def watch(
+        self,
+        endpoint: str,
+        query: Query | None = None,
+        *,
+        snapshot: str | None = None,
+        await_auth: bool = False,
+        limit: int = ...,
+        refresh_s: float | None = 60.0,
+        doc_type: None = None,
+    ) -> Watch[Doc]: ...
+
+    @overload
+    def watch(
+        self,
+        endpoint: str,
+        query: Query | None = None,
+        *,
+        snapshot: str | None = None,
+        await_auth: bool = False,
+        limit: int = ...,
+        refresh_s: float | None = 60.0,
+        doc_type: type[D],
+    ) -> Watch[D]: ...
+
+    def watch(
+        self,
+        endpoint: str,
+        query: Query | None = None,
+        *,
+        snapshot: str | None = None,
+        await_auth: bool = False,
+        limit: int = 100_000,
+        refresh_s: float | None = 60.0,
+        doc_type: Any = None,
+    ) -> Watch[Any]:
+        """The changes of a collection, as `Created`, `Updated` and `Deleted` (soft deletes too), for weeks.
+
+        Unlike ``call("staff/watch")`` it says where changes may be missing (`Gap`), and with ``snapshot`` it reads the
+        collection first (`Snapshot`), and again after each gap, and tells what differs: what it has told always adds
+        up to what the server has. ``collection()`` adds it up::
+
+            staff = api.watch("staff/watch", snapshot="staff/read")
+            staff.subscribe(print)  # Snapshot(3 docs), Created('6b01…'), Gap(…), Updated('6b01…') …
+            staff.collection().subscribe(show)  # all documents in a list, after each change
+
+        Nothing is sent before somebody subscribes. All subscribers share one watch on the server, and one who comes
+        late begins with a `Snapshot` of the present. The last to leave deletes it there; to subscribe after that opens
+        it anew. It completes when it is deleted or the service closed, and ends with the watch's error, with that of
+        its first read, or with a refusal of a later one; what may pass (no answer, the quota) is tried again.
+
+        The server tells a watch with a ``query`` nothing of documents that fit it no more, by an update or a hard
+        delete. Therefore such a collection is read again every ``refresh_s`` seconds; without a query it is not.
+
+        Documents are shared by all subscribers: do not change them.
+
+        Args:
+            endpoint: the method that watches, such as "staff/watch".
+            query: what to watch, and to read; see `Query`. With ``snapshot`` it must not cut the collection
+                (``$limit``, ``$skip``, ``$group``).
+            snapshot: the endpoint that reads the collection, such as "staff/read". None: changes and gaps only.
+            await_auth: wait until somebody is signed in.
+            limit: documents to hold at most, also while a read is on its way; beyond, it ends with
+                `CollectionTooLarge`.
+            refresh_s: how often to read a collection with a ``query`` again, in seconds. None: after gaps only.
+            doc_type: as of `call`, for each document.
+
+        Raises:
+            InvalidCall: an argument cannot make a watch.
+        """
+        check_size(endpoint, "limit", limit)
+        if refresh_s is not None:
+            check_seconds(endpoint, "refresh_s", refresh_s)
+        if snapshot is not None:
+            problem = "cuts the collection, which is to be known whole"
+            check_whole(endpoint, query, ("$limit", "$skip", "$group"), problem)
+        config, inside = self._needed_config(), self._inside
+        return Watch(
+            inside,
+            Asker(config, inside, endpoint, query, await_auth=await_auth),
+            None if snapshot is None else Asker(config, inside, snapshot, query, await_auth=await_auth),
+            _doc_converter(endpoint, doc_type),
+            limit=limit,
+            refresh_s=refresh_s if query is not None and len(query) else None,
+        )
+
+    @overload
+    def pages(
+        self,
+        endpoint: str,
+        query: Query | None = None,
+        size: int = ...,
+        *,
+        await_auth: bool = False,
+        doc_type: None = None,
+    ) -> Pages[Doc]: ...
+
+    @overload
+    def pages(
+        self, endpoint: str, query: Query | None = None, size: int = ..., *, await_auth: bool = False, doc_type: type[D]
+    ) -> Pages[D]: ...
+
+    def pages(
+        self,
+        endpoint: str,
+        query: Query | None = None,
+        size: int = 100,
+        *,
+        await_auth: bool = False,
+        doc_type: Any = None,
+    ) -> Pages[Any]:
+        """All documents that ``query`` finds, ``size`` at a time: a cold stream of `Res`, one page ahead at most.
+
+        ``async for page in api.pages("staff/read")`` reads as fast as its loop goes. Without a ``$sort`` in the query
+        the oldest come first, so that what is created meanwhile comes at the end and moves nothing.
+
+        Args:
+            endpoint: a method that reads, such as "staff/read".
+            query: as of `call`, without ``$limit`` and ``$skip``.
+            size: documents in a page.
+            await_auth, doc_type: as of `call`.
+
+        Raises:
+            InvalidCall: an argument cannot make a call.
+        """
+        check_size(endpoint, "size", size)
+        check_whole(endpoint, query, ("$limit", "$skip"), "is what the pages are made with; give size=")
+        order: list[Any] = [] if names(query, "$sort") else [{"$sort": {"_id": 1}}]
+        decode = None if doc_type is None else _decoder(endpoint, doc_type)
+        ask = Asker(self._needed_config(), self._inside, endpoint, query, await_auth=await_auth, decode=decode)
+        return Pages(self._life, lambda skip: ask([*order, {"$skip": skip}, {"$limit": size}]), size)
+
+    @overload
+    def poll(
+        self,
+        endpoint: str,
+        query: Query | None = None,
+        *,
+        every_s: float,
+        await_auth: bool = False,
+        doc_type: None = None,
+    ) -> Poll[Doc]: ...
+
+    @overload
+    def poll(
+        self, endpoint: str, query: Query | None = None, *, every_s: float, await_auth: bool = False, doc_type: type[D]
+    ) -> Poll[D]: ...
+
+    def poll(
+        self,
+        endpoint: str,
+        query: Query | None = None,
+        *,
+        every_s: float,
+        await_auth: bool = False,
+        doc_type: Any = None,
+    ) -> Poll[Any]:
+        """The answer to the same call every ``every_s`` seconds: a cold stream of `Res`, for what cannot be watched.
+
+        The first call is made at once, each next ``every_s`` after the one before was made, or as soon as that has been
+        answered. A call that fails ends the stream with its error (``ops.retry()`` begins anew); closing completes it.
+
+        Raises:
+            InvalidCall: an argument cannot make a call.
+        """
+        check_seconds(endpoint, "every_s", every_s)
+        decode = None if doc_type is None else _decoder(endpoint, doc_type)
+        ask = Asker(self._needed_config(), self._inside, endpoint, query, await_auth=await_auth, decode=decode)
+        return Poll(self._life, ask, every_s)
+
     def delete_watch(self, watch: str) -> Call[Res[Doc]]:
         """Stop the watch with this id (``res.args.watch``), or all with ``"__all"``; their Observables complete."""
         if not isinstance(watch, str) or not watch:
@@ -367,6 +542,18 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
         if cached is None:
             raise NoCredentials
         return cached
+
+
+def _doc_converter(endpoint: str, doc_type: Any) -> Callable[[Any], Any]:
+    """What makes one document into ``doc_type``."""
+    if doc_type is None:
+        return _as_it_is
+    typed = _decoder(endpoint, doc_type)
+    return lambda doc: typed(Res(200, "", Args(docs=[doc]))).docs[0]
+
+
+def _as_it_is(doc: Any) -> Any:
+    return doc
 
 
 @lru_cache(maxsize=256)

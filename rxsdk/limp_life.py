@@ -156,7 +156,7 @@ class LimpLife:
             self.life,
             Lanes(settings, self.life, lambda: self._machine.session),
             self._submit,
-            self._withdraw,
+            self.withdraw,
             chunk_size=config.file_chunk_size,
             window=config.upload_window,
             waits_for_quota=config.quota.retry,
@@ -200,6 +200,14 @@ class LimpLife:
             request.listener = call
             self.life.on_loop(self._submit, request)
         return call
+
+    def start(self, request: Request, listener: Any) -> None:
+        """On the loop: have ``request`` made, for ``listener`` to be told of it by ``reply`` and ``fail``.
+
+        That of a watch is told by ``complete`` too.
+        """
+        request.listener = listener
+        self._submit(request)
 
     def send_with_files(
         self,
@@ -246,9 +254,10 @@ class LimpLife:
     def _cancel_here(self, job: tuple[Request, bool]) -> None:
         request, asked = job
         if not self._uploader.cancel(request, asked=asked) and (asked or request.opened):
-            self._withdraw(request)
+            self.withdraw(request)
 
-    def _withdraw(self, request: Request) -> None:
+    def withdraw(self, request: Request) -> None:
+        """On the loop: take ``request`` back, as far as that goes."""
         self._machine.cancel(request)
         self.life.connection.flush()
 

@@ -19,6 +19,7 @@ from rxsdk.errors import (
     CallOutcomeUnknown,
     CallRejected,
     CallTimeout,
+    CollectionTooLarge,
     ConfigurationError,
     ConnectFailed,
     ConnectionLost,
@@ -110,6 +111,11 @@ TEXTS: list[tuple[RxSdkError, str, dict[str, Any]]] = [
         {"attr": "photo", "name": "p.png", "problem": "is empty"},
     ),
     (CacheError("/x", "is full"), "credential cache /x: is full", {"place": "/x", "problem": "is full"}),
+    (
+        CollectionTooLarge(5),
+        "the watched collection has more than 5 documents; watch less of it or raise limit=",
+        {"limit": 5},
+    ),
     (DeliveryOverflow(5), "the subscriber fell more than 5 notifications behind", {"size": 5}),
     (
         WrongThreadError("result()", "await"),
@@ -150,7 +156,7 @@ def test_the_tree_is_as_drawn() -> None:
     ]
     real = {each.__name__: each.__mro__[1].__name__ for each in classes}
     assert drawn == real
-    assert len(drawn) == 27
+    assert len(drawn) == 28
 
 
 def test_all_are_public_and_sorted() -> None:

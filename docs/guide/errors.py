@@ -29,6 +29,7 @@ WHAT_TO_DO: dict[type[RxSdkError], str] = {
     rxsdk.DownloadError: "The server refused (`status`), or the road broke: call `download_to` again, it goes on where that is offered.",
     rxsdk.CacheError: "The session could not be kept or read; calls go on. Look at the file's owner, mode and disk.",
     rxsdk.DeliveryOverflow: "A subscriber is too slow: give it a smaller load, a larger mailbox, or `buffered(…, on_overflow=…)`.",
+    rxsdk.CollectionTooLarge: "Watch less of the collection by a query, or raise `limit=` of `api.watch`.",
     rxsdk.WrongThreadError: "Write what `instead` says: `await` on a loop, `.result()` on other threads.",
 }
 """For every error that has no kinds of its own beneath it, or is raised itself."""

@@ -19,7 +19,7 @@ from rxsdk.protocols.limp.codec import encode_part
 from rxsdk.protocols.limp.signing import MAX_FRAME_BYTES, SigningKey, frame_size
 from rxsdk.secret import Secret
 
-__all__ = ["Progress", "Request", "is_text", "make_request"]
+__all__ = ["Progress", "Request", "check_seconds", "is_text", "make_request"]
 
 _ENDPOINT = re.compile(r"[^\s/]+/[^\s/]+")
 
@@ -163,9 +163,9 @@ def make_request(
     if token is not None and not is_text(token):
         raise InvalidCall(endpoint, "token", "must be a non-empty string")
     if timeout_s is not None:
-        _check_seconds(endpoint, "timeout_s", timeout_s)
+        check_seconds(endpoint, "timeout_s", timeout_s)
     if queue_timeout_s is not None:
-        _check_seconds(endpoint, "queue_timeout_s", queue_timeout_s)
+        check_seconds(endpoint, "queue_timeout_s", queue_timeout_s)
     query_json = encode_part(endpoint, "query", list(query)) if query is not None and len(query) else b"[]"
     doc_json = encode_part(endpoint, "doc", dict(doc)) if doc else b"{}"
     size = len(query_json) + len(doc_json)
@@ -196,7 +196,8 @@ def is_text(value: object) -> bool:
     return True
 
 
-def _check_seconds(endpoint: str, name: str, value: Any) -> None:
+def check_seconds(endpoint: str, name: str, value: Any) -> None:
+    """Raise `InvalidCall` unless ``value`` is a finite number of seconds above 0."""
     # Compared so, NaN and what is too large for a float fail too.
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not 0 < value <= sys.float_info.max:
