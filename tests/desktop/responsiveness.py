@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 from reactivex.subject import Subject
 
+from rxsdk.emulator import Emulator
+
 CHANGES = 10_000
+_AT_ONCE = 50
 MOST_LATE_S = 0.05
 
 
@@ -41,6 +45,24 @@ def flood(source: Subject[int]) -> threading.Thread:
     thread = threading.Thread(target=push, name="flood")
     thread.start()
     return thread
+
+
+def flood_from(emulator: Emulator, call_id: str, _id: str) -> tuple[threading.Thread, str]:
+    """Have the server tell a watch of `CHANGES` of one document, as fast as it can; returns the last job title."""
+    run = uuid.uuid4().hex
+
+    def tell(number: int) -> dict[str, Any]:
+        docs = [{"_id": _id, "job_title": {"en_AE": f"{run} {number}"}}]
+        return {"status": 200, "msg": "Detected 1 docs.", "args": {"call_id": call_id, "oper": "update", "docs": docs}}
+
+    def push() -> None:
+        for start in range(0, CHANGES, _AT_ONCE):
+            frames = [tell(number) for number in range(start, start + _AT_ONCE)]
+            emulator._on_loop(lambda server, frames=frames: [one.send(f) for f in frames for one in server.connections])
+
+    thread = threading.Thread(target=push, name="flood")
+    thread.start()
+    return thread, f"{run} {CHANGES - 1}"
 
 
 def best_of(measure: Callable[[], float], within_s: float = 20.0) -> float:

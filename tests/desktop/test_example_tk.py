@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,7 +22,7 @@ from rxsdk import ApiService
 from rxsdk.emulator import Emulator
 from rxsdk.testing import FaultProxy
 from tests.desktop.conftest import EXAMPLES, PICTURES, load
-from tests.desktop.responsiveness import CHANGES, MOST_LATE_S, Beat, best_of
+from tests.desktop.responsiveness import MOST_LATE_S, Beat, best_of, flood_from
 from tests.desktop.test_tk import turn_until
 from tests.staff import staff_doc
 
@@ -114,14 +113,6 @@ def test_closing_in_mid_upload_ends_cleanly(
 def lateness(window: Any, emulator: Emulator, call_id: str, _id: str) -> float:
     """The worst delay of the window's timer while 10 000 changes of one person come from the server."""
     root = window.root
-
-    def push() -> None:
-        for number in range(CHANGES):
-            docs = [{"_id": _id, "job_title": {"en_AE": f"{threading.get_ident()} {number}"}}]
-            args = {"call_id": call_id, "oper": "update", "docs": docs}
-            emulator.push({"status": 200, "msg": "Detected 1 docs.", "args": args})
-
-    thread = threading.Thread(target=push)
     beat = Beat()
     deadline = time.monotonic() + 30
 
@@ -132,12 +123,13 @@ def lateness(window: Any, emulator: Emulator, call_id: str, _id: str) -> float:
         else:
             root.after(round(Beat.interval_s * 1000), tick)
 
-    thread.start()
-    last = f"{thread.ident} {CHANGES - 1}"
+    thread, last = flood_from(emulator, call_id, _id)
     root.after(round(Beat.interval_s * 1000), tick)
     root.mainloop()
     assert rows(window)[0][1] == last
+    assert beat.ticks > 1
     thread.join()
+    print(f"worst delay {beat.worst_s * 1000:.1f} ms, {beat.ticks} ticks")
     return beat.worst_s
 
 

@@ -95,6 +95,7 @@ def lateness(root: Any) -> float:
     thread = flood(source)
     turn_until(root, lambda: shown)
     thread.join()
+    assert beat.ticks
     return beat.worst_s
 
 
