@@ -13,9 +13,12 @@ MODULES = (
     "docs.guide",
     "rxsdk",
     "rxsdk.cache",
+    "rxsdk.chat",
     "rxsdk.desktop",
     "rxsdk.emulator",
     "rxsdk.errors",
+    "rxsdk.notebook",
+    "rxsdk.sylk",
     "rxsdk.testing",
     "rxsdk.typegen",
 )

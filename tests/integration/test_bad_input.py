@@ -90,6 +90,8 @@ def test_a_wrong_anon_token(emulator: Emulator) -> None:
         ({"endpoint": None}, "module/method"),
         ({"query": {"_id": "x"}}, "query: must be a list"),
         ({"query": "x"}, "query: must be a list"),
+        ({"query": [{"_id": "x"}, "y"]}, r"query\[1\]: must be an object"),
+        ({"query": [None]}, r"query\[0\]: must be an object"),
         ({"doc": [1]}, "doc: must be a dict"),
         ({"doc": {"a": [{"b": float("nan")}]}}, r"doc\.a\[0\]\.b: nan has no form in JSON"),
         ({"doc": {"a": object()}}, r"doc\.a: object has no form in JSON"),

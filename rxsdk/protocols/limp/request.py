@@ -156,6 +156,10 @@ def make_request(
         and (isinstance(query, (str, bytes, bytearray, memoryview)) or not isinstance(query, Sequence))
     ):
         raise InvalidCall(endpoint, "query", f'must be a list, such as [{{"_id": …}}], not {type(query).__name__}')
+    for index, item in enumerate(query if query is not None else ()):
+        if item is None or isinstance(item, (str, int, float)):  # the server would pass over it in silence
+            problem = f'must be an object, such as {{"_id": …}}, or a list of them, not {type(item).__name__}'
+            raise InvalidCall(endpoint, f"query[{index}]", problem)
     if doc is not None and not isinstance(doc, Mapping):
         raise InvalidCall(endpoint, "doc", f"must be a dict, not {type(doc).__name__}")
     if sid is not None and not is_text(sid):
