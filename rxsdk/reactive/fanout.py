@@ -307,6 +307,10 @@ class Fanout:
             full_at = min(max(at, excused) + size, at + size + _HELD_UP)
             if self._posted > full_at:
                 self._let_go(subscription, at, size)
+            elif self._posted <= full_at - size // 2:
+                return full_at - size // 2
+            else:
+                self._dispatcher.hurry()
             return full_at
         if self._posted > at + size:
             place = self._set_apart(subscription, self._posted - size)

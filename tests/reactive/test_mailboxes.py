@@ -7,13 +7,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
+from operator import length_hint
 from typing import Any
 
 import pytest
 
 from rxsdk.core.mailbox import DeliveryPolicy, OnOverflow
 from rxsdk.errors import ConfigurationError, DeliveryOverflow
-from rxsdk.reactive import fanout
+from rxsdk.reactive import delivery, fanout
 from rxsdk.reactive.delivery import Dispatcher
 from rxsdk.reactive.streams import Multicast, Stream
 from rxsdk.reactive.subscription import Place
@@ -537,3 +539,34 @@ def test_what_a_laggard_does_in_a_turn_of_its_own(then: str, monkeypatch: pytest
         wait_until(lambda: len(notes.values) == (4 if then == "leaves" else 20))
     assert heard == ([0, 1, 2] if then == "leaves" else [0, 1, 2, 15, 16, 17, 18, 19])
     assert subscription.dropped == (0 if then == "leaves" else 12)
+
+
+def test_a_loop_breathes_less_often_rather_than_let_mailboxes_run_over() -> None:
+    """A reader that brings more in a turn of the loop than a slice of 5 ms takes."""
+
+    async def scene() -> None:
+        dispatcher = Dispatcher()
+        dispatcher.policy = DeliveryPolicy(mailbox_size=100)
+        dispatcher.run_on_loop(loop := asyncio.get_running_loop())
+        stream: Multicast[int] = Multicast(dispatcher)
+        notes = Notes()
+        stream.subscribe(notes)
+        stream.subscribe(lambda _: time.sleep(0.0005))
+        came = iter(range(600))
+
+        def read() -> None:
+            for value in islice(came, 20):
+                stream.emit(value)
+            if length_hint(came):
+                loop.call_soon(read)
+            else:
+                stream.complete()
+
+        read()
+        while not notes.over.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert notes.values == list(range(600))
+        assert notes.error is None
+        assert dispatcher._slice_s == delivery.SLICE_S
+
+    asyncio.run(scene())
