@@ -21,7 +21,7 @@ import aiofiles
 
 from rxsdk.core.clock import done_within
 from rxsdk.errors import CallCancelled, CallNotSent, CallOutcomeUnknown, DownloadError, InvalidCall
-from rxsdk.files.http import PIECE_BYTES, HttpFiles
+from rxsdk.files.http import HttpFiles
 from rxsdk.reactive.call import Call
 from rxsdk.reactive.life import Life
 from rxsdk.reactive.progress import DownloadMeter, DownloadProgress
@@ -165,6 +165,8 @@ class _Transfer:
                 await self._take(response)
 
     def _begin(self, response: Any) -> None:
+        self._known_by = None
+        self._drop_part()  # of no use: this answer begins anew
         headers = response.headers
         encoded = "Content-Encoding" in headers
         length = headers.get("Content-Length", "")
@@ -178,7 +180,6 @@ class _Transfer:
 
     def _choose_part(self) -> None:
         """Where it is written meanwhile: what an earlier try left of the very same file is taken up."""
-        self._drop_part()
         told = f"{self._url}\n{self._known_by}\n{self._total}" if self._known_by else os.urandom(16).hex()
         part = self._target.with_name(f".{hashlib.sha256(told.encode()).hexdigest()[:24]}.part")
         if part in _under_way:  # by another call at this moment
@@ -194,7 +195,7 @@ class _Transfer:
     async def _take(self, response: Any) -> None:
         assert self._part is not None
         async with aiofiles.open(self._part, "ab") as file:
-            async for piece in response.aiter_bytes(PIECE_BYTES):
+            async for piece in response.aiter_bytes():
                 await file.write(piece)
                 self.received += len(piece)
                 self._meter.received(len(piece))

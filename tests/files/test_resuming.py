@@ -1,0 +1,163 @@
+"""A download that breaks off: gone on with where the server offers that, else begun anew; never half a file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from rxsdk import ApiService, CallCancelled, DownloadError, DownloadProgress, SDKConfig
+from tests.core.fakes import until
+from tests.files.wire import content
+
+DATA = content(300_000)
+NAMED = ("staff", "1", "photo", "a.bin")
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rxsdk.files.download._PATIENCE_S", 0.01)
+
+
+class Files:
+    """A server of one file that breaks off as it is told."""
+
+    def __init__(self) -> None:
+        self.offers = True
+        self.tag = '"1"'
+        self.cuts: list[int] = []  # after so many bytes, one for each answer
+        self.ranges: list[str | None] = []
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        wanted = request.headers.get("Range")
+        self.ranges.append(wanted)
+        start = int(wanted[6:-1]) if wanted and request.headers.get("If-Range") == self.tag else 0
+        response = web.StreamResponse(status=206 if start else 200)
+        if self.offers:
+            response.headers.update({"Accept-Ranges": "bytes", "ETag": self.tag})
+        response.content_length = len(DATA) - start
+        await response.prepare(request)
+        end = min(len(DATA), start + self.cuts.pop(0)) if self.cuts else len(DATA)
+        await response.write(DATA[start:end])
+        if end < len(DATA) and request.transport is not None:
+            request.transport.close()
+        return response
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[tuple[Files, ApiService]]:
+    files = Files()
+    app = web.Application()
+    app.router.add_get("/{path:.*}", files.get)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    config = SDKConfig(f"ws://127.0.0.1:{runner.addresses[0][1]}/ws", "token", ["email"])
+    api = ApiService(config, connect=asyncio.Event().wait)  # type: ignore[arg-type]  # never connected: HTTP only
+    api.init()
+    try:
+        yield files, api
+    finally:
+        await api.close()
+        await runner.cleanup()
+
+
+def play(scene: Callable[[Files, ApiService], Any]) -> None:
+    async def run() -> None:
+        async with serving() as (files, api):
+            await scene(files, api)
+
+    asyncio.run(run())
+
+
+def test_it_goes_on_where_it_broke_off(tmp_path: Path) -> None:
+    async def scene(files: Files, api: ApiService) -> None:
+        files.cuts = [100_000]
+        call = api.download_to(tmp_path, *NAMED)
+        seen: list[DownloadProgress] = []
+        call.progress.subscribe(seen.append)
+        path = await call
+        assert path.read_bytes() == DATA
+        assert len(files.ranges) == 2
+        assert files.ranges[1] is not None
+        sent = [one.received_bytes for one in seen]
+        assert sent == sorted(sent)
+        await call.progress
+        assert (seen[-1].received_bytes, seen[-1].total_bytes, seen[-1].phase) == (len(DATA), len(DATA), "done")
+        assert os.listdir(tmp_path) == ["a.bin"]
+
+    play(scene)
+
+
+def test_where_nothing_is_offered_it_starts_over(tmp_path: Path) -> None:
+    async def scene(files: Files, api: ApiService) -> None:
+        files.offers, files.cuts = False, [100_000]
+        assert (await api.download_to(tmp_path, *NAMED)).read_bytes() == DATA
+        assert files.ranges == [None, None]
+        assert os.listdir(tmp_path) == ["a.bin"]
+
+    play(scene)
+
+
+def test_another_file_meanwhile_is_fetched_from_its_beginning(tmp_path: Path) -> None:
+    async def scene(files: Files, api: ApiService) -> None:
+        files.cuts = [100_000]
+        call = api.download_to(tmp_path, *NAMED)
+        await until(lambda: files.ranges)
+        files.tag = '"2"'
+        assert (await call).read_bytes() == DATA
+        assert os.listdir(tmp_path) == ["a.bin"]
+
+    play(scene)
+
+
+@pytest.mark.parametrize("offers", [True, False])
+def test_what_breaks_off_for_good_leaves_the_old_file_and_may_be_gone_on_with(tmp_path: Path, offers: bool) -> None:
+    (tmp_path / "a.bin").write_bytes(b"old")
+
+    async def scene(files: Files, api: ApiService) -> None:
+        files.offers, files.cuts = offers, [50_000] * 1 + [0] * 20
+        with pytest.raises(DownloadError):
+            await api.download_to(tmp_path, *NAMED)
+        assert (tmp_path / "a.bin").read_bytes() == b"old"
+        assert len(os.listdir(tmp_path)) == (2 if offers else 1)
+        files.cuts.clear()
+        files.ranges.clear()
+        assert (await api.download_to(tmp_path, *NAMED)).read_bytes() == DATA
+        assert os.listdir(tmp_path) == ["a.bin"]
+        assert len(files.ranges) == (2 if offers else 1)
+
+    play(scene)
+
+
+def test_cancelled_the_old_file_is_there(tmp_path: Path) -> None:
+    async def scene(files: Files, api: ApiService) -> None:
+        files.offers = False
+        call = api.download_to(tmp_path, *NAMED)
+        call.cancel()
+        with pytest.raises(CallCancelled):
+            await call
+        assert os.listdir(tmp_path) == []
+
+    play(scene)
+
+
+def test_a_slow_observer_is_waited_for() -> None:
+    async def scene(files: Files, api: ApiService) -> None:
+        taken = 0
+        async for piece in api.download(*NAMED):
+            taken += len(piece)
+            await asyncio.sleep(0)
+        assert taken == len(DATA)
+        files.cuts = [100_000]
+        with pytest.raises(DownloadError):
+            await api.download(*NAMED)
+
+    play(scene)
