@@ -31,8 +31,8 @@ class ChatConfig(RoadConfig):
         user_id: Who we are, so that our own messages are known.
         ack: When the server is told that an event arrived: ``"after_delivery"``, once it has been handed to the
             subscribers of ``events`` (or of the conversation it belongs to), or ``"on_receive"``, at once.
-        seen_file: Where the ids of events handed over are kept, so that none is handed over again by the next run.
-            Without it that holds for one run.
+        seen_file: Where the ids of events handed over are kept, so that none is handed over again by the next run;
+            a file of its own for each user. Without it that holds for one run.
         seen_window: How many of these ids are remembered.
 
     Raises:

@@ -91,6 +91,7 @@ class ChatLife:
         self._lives: dict[str, Live] = {}
         self._held: deque[Event[Any]] = deque()
         self._to_save: list[int] = []
+        self._late: list[int] = []  # handed over while it ends, when nothing can be acknowledged any more
         self._saving: asyncio.Task[None] | None = None
 
     def open(self, owner: object, config: ChatConfig, connect: Connect, clock: Clock | None) -> None:
@@ -218,7 +219,7 @@ class ChatLife:
         if self.life.is_open:
             self.life.on_loop(self._handed_here, (event, to_somebody))
         elif to_somebody and event.id is not None:
-            self._to_save.append(event.id)
+            self._late.append(event.id)
 
     def _handed_here(self, job: tuple[Event[Any], bool]) -> None:
         event, to_somebody = job
@@ -241,7 +242,7 @@ class ChatLife:
         try:
             while self._to_save:
                 ids, self._to_save = self._to_save, []
-                await asyncio.to_thread(self._save_now, file, ids)
+                await asyncio.to_thread(self._save_now, file, [*self._machine.seen, *ids])
                 self._machine.acknowledge(ids)
                 self.life.connection.flush()
         finally:
@@ -249,7 +250,7 @@ class ChatLife:
 
     def _save_now(self, file: SeenFile, ids: Sequence[int]) -> None:
         try:
-            file.save([*self._machine.seen, *ids][-self._config.seen_window :])
+            file.save(ids[-self._config.seen_window :])
         except RxSdkError as error:  # handed over is handed over: it is acknowledged all the same
             report_unhandled(error, "the file of seen events")
 
@@ -340,5 +341,5 @@ class ChatLife:
         return [] if self._saving is None else [self._saving]
 
     def _save_the_last(self, file: SeenFile) -> None:
-        if self._to_save:
-            self._save_now(file, self._to_save)
+        if self._to_save or self._late:
+            self._save_now(file, [*self._machine.seen, *self._to_save, *self._late])
