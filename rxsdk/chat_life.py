@@ -335,10 +335,23 @@ class ChatLife:
 
     def _end_rest(self) -> list[asyncio.Task[None]]:
         """The machine has ended every request; what was handed over to the last is still to be remembered."""
-        if self._seen_file is not None:
-            with self.life.dispatcher.lock:
-                self.life.dispatcher.post(self._save_the_last, self._seen_file)
-        return [] if self._saving is None else [self._saving]
+        if self._seen_file is None:
+            return []
+        if self.life.is_cut_off:
+            self._post_the_last(self._seen_file)
+            return []
+        return [self.life.lease.loop.create_task(self._finish_saving(self._seen_file), name="rxsdk seen ids")]
+
+    async def _finish_saving(self, file: SeenFile) -> None:
+        """What is being written comes first, or it would replace the last word."""
+        if self._saving is not None:
+            await asyncio.wait([self._saving])
+        self._post_the_last(file)
+
+    def _post_the_last(self, file: SeenFile) -> None:
+        """After all that is still to be handed over."""
+        with self.life.dispatcher.lock:
+            self.life.dispatcher.post(self._save_the_last, file)
 
     def _save_the_last(self, file: SeenFile) -> None:
         if self._to_save or self._late:
