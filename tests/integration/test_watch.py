@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -103,25 +104,23 @@ def test_without_a_snapshot_changes_only(api: ApiService) -> None:
     assert [notes.told[1].before, notes.told[2].doc["rank"], notes.told[4].doc] == [None, 7, None]
 
 
-def test_what_changes_while_the_read_is_on_its_way_is_the_last_word(api: ApiService, emulator: Emulator) -> None:
-    kept, gone = create(api, "kept", rank=1), create(api, "gone")
+def test_what_is_heard_while_the_read_is_on_its_way_is_the_last_word(api: ApiService, emulator: Emulator) -> None:
+    changed, gone = create(api, "changed", rank=1), create(api, "gone")
     stale = {"total": 2, "docs": list(read(api).values())}
-    asked: list[Any] = []
-
-    def late(payload: Any) -> Any:
-        """As a read that saw the collection before what happened next, and is answered after."""
-        if asked or payload.get("query") != []:
-            return None
-        asked.append(payload)
-        return {"status": 200, "msg": "", "args": stale}
-
-    emulator.hold("album/read") if hasattr(emulator, "hold") else None
-    emulator.reply_to("album/read", late)
-    notes = Notes(watch(api))
-    assert notes.kinds(1) == ["Snapshot"]
-    update(api, kept, rank=2)
+    emulator.silence("album/read", times=1)
+    notes, plain = Notes(watch(api)), Notes(api.call("album/watch"))
+    plain.kinds(1)
+    update(api, changed, rank=2)
     delete(api, gone)
-    assert notes.kinds(3) == ["Snapshot", "Updated", "Deleted"]
+    new = create(api, "new")
+    plain.kinds(4)
+    assert notes.told == [], "nothing comes before the snapshot"
+    (asked,) = [one.payload for one in emulator.received if one.payload["endpoint"] == "album/read"][1:]
+    answer = {"status": 200, "msg": "", "args": {**stale, "call_id": asked["call_id"]}}
+    emulator.push(json.dumps(answer))  # what the read saw before all that
+    assert notes.kinds(1) == ["Snapshot"]
+    assert notes.told[0].docs == read(api)
+    assert set(notes.told[0].docs) == {changed, new}
 
 
 def test_after_a_gap_only_what_differs(api: ApiService, emulator: Emulator) -> None:

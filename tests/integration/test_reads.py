@@ -1,0 +1,126 @@
+"""`ApiService.pages` and `ApiService.poll`: lazy, one ahead, never overlapping, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from reactivex import operators as ops
+
+from rxsdk import ApiService, CallRejected, InvalidCall, Q
+from rxsdk.emulator import Emulator
+from rxsdk.operators import docs
+from rxsdk.testing import FakeClock
+from tests.conftest import wait_until
+from tests.staff import album_doc
+
+
+def fill(api: ApiService, count: int) -> list[str]:
+    calls = [api.call("album/create", doc=album_doc(f"n{rank}", rank=rank)) for rank in range(count)]
+    return [call.result().docs[0]["_id"] for call in calls]
+
+
+def reads(emulator: Emulator) -> int:
+    return emulator.executed["album/read"]
+
+
+def asked(emulator: Emulator) -> int:
+    return sum(one.payload["endpoint"] == "album/read" for one in emulator.received)
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(0, [0]), (3, [3]), (6, [3, 3]), (7, [3, 3, 1])])
+def test_every_document_once_and_then_the_end(
+    signed_in: ApiService, emulator: Emulator, count: int, sizes: list[int]
+) -> None:
+    ids = fill(signed_in, count)
+    pages = signed_in.pages("album/read", size=3)
+    assert (repr(pages), reads(emulator)) == ("<Pages>", 0), "lazy"
+    got = pages.pipe(ops.to_list()).result(10)
+    assert [len(page.docs) for page in got] == sizes
+    assert [doc["_id"] for page in got for doc in page.docs] == ids
+    assert reads(emulator) == len(sizes)
+
+
+def test_with_a_query_of_its_own(signed_in: ApiService) -> None:
+    fill(signed_in, 8)
+    pages = signed_in.pages("album/read", (Q.rank > 2).sort("-rank"), size=2)
+    assert pages.pipe(docs(), ops.map(lambda doc: doc["rank"]), ops.to_list()).result(10) == [7, 6, 5, 4, 3]
+
+
+def test_a_loop_is_one_page_ahead_at_most(emulator: Emulator) -> None:
+    async def main() -> list[int]:
+        async with ApiService(emulator.config()) as api:
+            await api.auth("email", emulator.admin_email, emulator.admin_password)
+            for rank in range(9):
+                await api.call("album/create", doc=album_doc(f"n{rank}"))
+            seen: list[int] = []
+            async for _ in api.pages("album/read", size=2):
+                await api.call("staff/read")  # whatever was asked for before has been read by now
+                seen.append(reads(emulator))
+                if len(seen) == 3:
+                    break
+            return seen
+
+    assert asyncio.run(main()) == [2, 3, 4]
+
+
+def test_leaving_reads_no_further(signed_in: ApiService, emulator: Emulator) -> None:
+    fill(signed_in, 20)
+    assert len(signed_in.pages("album/read", size=2).pipe(ops.take(1)).result(10).docs) == 2
+    signed_in.call("staff/read").result()
+    assert reads(emulator) <= 2
+
+
+def test_a_page_that_fails_ends_it(signed_in: ApiService, emulator: Emulator) -> None:
+    emulator.refuse_next("album/read", 500, "CORE_SERVER_ERROR")
+    with pytest.raises(CallRejected):
+        signed_in.pages("album/read").result(10)
+
+
+@pytest.mark.parametrize("query", [[{"$limit": 1}], [{"$skip": 1}], "text"])
+def test_arguments_that_make_no_pages(api: ApiService, query: Any) -> None:
+    with pytest.raises(InvalidCall, match="query"):
+        api.pages("album/read", query)
+    with pytest.raises(InvalidCall, match="size"):
+        api.pages("album/read", size=0)
+    with pytest.raises(InvalidCall, match="every_s"):
+        api.poll("album/read", every_s=-1)
+
+
+def test_polls_never_overlap_and_closing_completes_them(emulator: Emulator) -> None:
+    clock = FakeClock()
+    with ApiService(emulator.config(heartbeat_interval_s=1e6), clock=clock) as api:
+        got: list[Any] = []
+        end: list[Any] = []
+        poll = api.poll("album/read", every_s=10)
+        assert repr(poll) == "<Poll>"
+        poll.subscribe(got.append, end.append, lambda: end.append("completed"))
+        wait_until(lambda: len(got) == 1)
+        api.call("staff/read").result()
+        clock.advance(9)
+        assert reads(emulator) == 1
+        emulator.silence("album/read", times=1)
+        clock.advance(1)
+        wait_until(lambda: asked(emulator) == 2)
+        clock.advance(25)  # longer than every_s, and it is not answered yet
+        api.call("staff/read").result()
+        assert asked(emulator) == 2
+    wait_until(lambda: end)
+    assert end == ["completed"]
+
+
+def test_an_error_ends_a_poll_and_disposing_stops_it(emulator: Emulator) -> None:
+    clock = FakeClock()
+    with ApiService(emulator.config(heartbeat_interval_s=1e6), clock=clock) as api:
+        got: list[Any] = []
+        subscription = api.poll("album/read", every_s=10).subscribe(got.append)
+        wait_until(lambda: got)
+        api.call("staff/read").result()
+        subscription.dispose()
+        clock.advance(50)
+        api.call("staff/read").result()
+        assert reads(emulator) == 1
+        emulator.refuse_next("album/read", 403, "CORE_SESSION_FORBIDDEN")
+        with pytest.raises(CallRejected):
+            api.poll("album/read", every_s=10).result(10)
