@@ -197,12 +197,14 @@ async def _watch(api: ApiService, countdown: Countdown) -> str:
 
 
 def _pushing(call: Callable[[str, Any], Any], watches: list[str], countdown: Countdown) -> AsyncWork:
-    """Let the server send ``n`` events, all in one go, of the watches in turn."""
+    """Let the server send ``n`` events of the watches in turn, ten thousand in one go: a mailbox holds no more."""
 
     async def work(n: int) -> None:
-        done = countdown.start(n)
-        await call("staff/push", [{"watches": watches[:n], "count": n}])
-        await done
+        for begin in range(0, n, 10_000):
+            events = min(10_000, n - begin)
+            done = countdown.start(events)
+            await call("staff/push", [{"watches": watches[:events], "count": events}])
+            await done
 
     return work
 
