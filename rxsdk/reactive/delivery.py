@@ -104,6 +104,7 @@ class Dispatcher:
         self._last: Callable[[], None] | None = None
         self._due = False
         self._slice_s = SLICE_S
+        self.slices = 0  # that there were on the caller's loop
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: SdkThread | None = None
         self._tokens: SimpleQueue[None] = SimpleQueue()  # one wakes the thread
@@ -215,6 +216,7 @@ class Dispatcher:
 
     def _slice(self, loop: asyncio.AbstractEventLoop) -> None:
         """What fits in a slice; the rest in the next turn, so that the loop breathes."""
+        self.slices += 1
         try:
             self._run_jobs(time.perf_counter() + self._slice_s)
         finally:

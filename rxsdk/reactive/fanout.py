@@ -10,7 +10,8 @@ order with everything else that the service tells. A subscription is *apart*, wi
 
 So a slow subscriber costs the others one callback at a time (two, until it is found out), and its lag is its own. What
 waits for it is bounded by its mailbox; when that is full, its policy decides. While a callback keeps everybody waiting,
-those in step are not to blame and are let be, for `_HELD_UP` values: the one whose callback it is, is not.
+those in step are not to blame and are let be, for `_HELD_UP` values: the one whose callback it is, is not. The same
+goes for what comes all in one turn of the loop that delivers, which nobody can have taken.
 
 Two subscriptions are two mailboxes: while one lags, one of them may hear a value before the other hears an older one.
 Branches of a pipeline that must keep in step share one subscription (``stream.share()``).
@@ -65,6 +66,7 @@ class Fanout:
     _began_with = 0  # how many there were when those in step began with the last value
     _excused = 0  # up to this one, they waited because somebody's callback went on
     _open_run: Run | None = None  # the latest job that is not done
+    _slices = -1  # how many the dispatcher had had at the last look
     _is_slow = False  # the last value took long: see who takes so long with the next
     _has_ended = False
     _receipts: deque[tuple[int, bool, Delivered]] | None = None  # who is to be told when all had a value
@@ -286,7 +288,10 @@ class Fanout:
 
     def _look_for_full_mailboxes(self) -> None:
         """Something may be the matter with somebody's mailbox. (Not often: see ``_look_at``.)"""
-        called = self._dispatcher.called()
+        called, slices = self._dispatcher.called(), self._dispatcher.slices
+        if slices == self._slices and self._dispatcher.loop is not None:
+            self._excused = self._posted  # all in one turn of the loop: nobody had a chance to take any
+        self._slices = slices
         if called is not None:
             self._excused = self._posted
             if 2 * (self._posted - self._began_with) < self._posted - self._delivered:

@@ -570,3 +570,20 @@ def test_a_loop_breathes_less_often_rather_than_let_mailboxes_run_over() -> None
         assert dispatcher._slice_s == delivery.SLICE_S
 
     asyncio.run(scene())
+
+
+def test_what_comes_in_one_turn_of_the_loop_is_nobodys_lag() -> None:
+    async def scene() -> None:
+        dispatcher = Dispatcher()
+        dispatcher.policy = DeliveryPolicy(mailbox_size=100)
+        dispatcher.run_on_loop(asyncio.get_running_loop())
+        stream: Multicast[int] = Multicast(dispatcher)
+        notes = Notes()
+        subscription = stream.subscribe(notes)
+        emit(stream, range(5000))
+        assert subscription.lag == 5000
+        await drained_here(dispatcher)
+        assert notes.values == list(range(5000))
+        assert not subscription.is_stopped
+
+    asyncio.run(scene())
