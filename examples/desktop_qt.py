@@ -9,7 +9,6 @@ import time
 import zlib
 from pathlib import Path
 
-import reactivex
 from PySide6.QtCore import QModelIndex, QRectF, QSize, Qt, QTimer
 from PySide6.QtGui import QColor, QDragEnterEvent, QDropEvent, QFont, QPainter, QPen, QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import (
@@ -28,9 +27,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 from reactivex import Observable
-from reactivex import operators as ops
 
-from rxsdk import ApiService, CallRejected, ConnectionState, Res, RxSdkError
+from rxsdk import ApiService, CallRejected, ConnectionState, RxSdkError
 from rxsdk.desktop import deliver_on
 from rxsdk.desktop.qt import QtScheduler, follow_sleep, until_destroyed
 from rxsdk.emulator import Emulator
@@ -57,23 +55,6 @@ QProgressBar[failed="true"]::chunk { background: #d33a3a; }
 #drop { border: 2px dashed #c6cfdd; border-radius: 12px; color: #7a8599; padding: 18px; }
 #drop[over="true"] { border-color: #3563e9; color: #3563e9; background: #eef2fd; }
 """
-
-
-def staff_list(api: ApiService) -> Observable[list[dict]]:
-    """Everybody, anew whenever something changes: read when the connection is ready, then as the watch tells."""
-    reads = api.inited_stream.pipe(ops.filter(bool), ops.flat_map(lambda _: api.call("staff/read")))
-    changes = api.call("staff/watch").pipe(ops.filter(lambda res: "oper" in res.args))
-
-    def apply(staff: dict[str, dict], res: Res) -> dict[str, dict]:
-        docs = {doc["_id"]: doc for doc in res.docs}
-        match res.args.get("oper"):
-            case None:
-                return docs
-            case "delete":
-                return {_id: doc for _id, doc in staff.items() if _id not in docs}
-        return {**staff, **{_id: {**staff.get(_id, {}), **doc} for _id, doc in docs.items()}}
-
-    return reactivex.merge(changes, reads).pipe(ops.scan(apply, {}), ops.map(lambda staff: list(staff.values())))
 
 
 def words(error: Exception) -> str:
@@ -202,7 +183,8 @@ class Staff(QWidget):
         self.uploads = QVBoxLayout()
         layout.addLayout(self.uploads)
         layout.addWidget(DropZone(self))
-        window.here(staff_list(window.api), "latest").subscribe(self.show_staff, self.failed)
+        staff = window.api.watch("staff/watch", snapshot="staff/read").collection()
+        window.here(staff, "latest").subscribe(self.show_staff, self.failed)
 
     def show_staff(self, docs: list[dict]) -> None:
         self.count.setText(f"{len(docs)} people")

@@ -11,9 +11,8 @@ from tkinter import filedialog, ttk
 
 import reactivex
 from reactivex import Observable
-from reactivex import operators as ops
 
-from rxsdk import ApiService, ConnectionState, Res, RxSdkError
+from rxsdk import ApiService, ConnectionState, RxSdkError
 from rxsdk.desktop import deliver_on
 from rxsdk.desktop.tk import TkScheduler, until_destroyed
 from rxsdk.emulator import Emulator
@@ -22,23 +21,6 @@ from rxsdk.testing import FaultProxy
 
 BYTES_PER_S = 1_000_000  # a slow line, so that there is something to see
 INK, MUTED, PAPER, GOOD, WAIT = "#1d2433", "#7a8599", "#f6f7f9", "#1a9c5b", "#c98a06"
-
-
-def staff_list(api: ApiService) -> Observable[list[dict]]:
-    """Everybody, anew whenever something changes: read when the connection is ready, then as the watch tells."""
-    reads = api.inited_stream.pipe(ops.filter(bool), ops.flat_map(lambda _: api.call("staff/read")))
-    changes = api.call("staff/watch").pipe(ops.filter(lambda res: "oper" in res.args))
-
-    def apply(staff: dict[str, dict], res: Res) -> dict[str, dict]:
-        docs = {doc["_id"]: doc for doc in res.docs}
-        match res.args.get("oper"):
-            case None:
-                return docs
-            case "delete":
-                return {_id: doc for _id, doc in staff.items() if _id not in docs}
-        return {**staff, **{_id: {**staff.get(_id, {}), **doc} for _id, doc in docs.items()}}
-
-    return reactivex.merge(changes, reads).pipe(ops.scan(apply, {}), ops.map(lambda staff: list(staff.values())))
 
 
 class Window:
@@ -84,7 +66,9 @@ class Window:
         bottom.pack(fill="x", side="bottom")
 
         self.here(api.state_stream, "latest").subscribe(self.show_state)
-        self.here(staff_list(api), "latest").subscribe(self.show_staff, self.failed)
+        self.here(api.watch("staff/watch", snapshot="staff/read").collection(), "latest").subscribe(
+            self.show_staff, self.failed
+        )
         reactivex.interval(0.25, scheduler=self.gui).pipe(until_destroyed(root)).subscribe(
             lambda _: self.show_state(api.state)  # it counts down to the next try
         )

@@ -47,12 +47,12 @@ def flood(source: Subject[int]) -> threading.Thread:
     return thread
 
 
-def flood_from(emulator: Emulator, call_id: str, _id: str) -> tuple[threading.Thread, str]:
+def flood_from(emulator: Emulator, call_id: str, doc: dict[str, Any]) -> tuple[threading.Thread, str]:
     """Have the server tell a watch of `CHANGES` of one document, as fast as it can; returns the last job title."""
     run = uuid.uuid4().hex
 
     def tell(number: int) -> dict[str, Any]:
-        docs = [{"_id": _id, "job_title": {"en_AE": f"{run} {number}"}}]
+        docs = [{**doc, "job_title": {"en_AE": f"{run} {number}"}}]
         return {"status": 200, "msg": "Detected 1 docs.", "args": {"call_id": call_id, "oper": "update", "docs": docs}}
 
     def push() -> None:

@@ -59,7 +59,7 @@ def test_the_example_as_a_person_sees_it(tmp_path: Path) -> None:
 
         lab.run("watch")  # again
         assert lab.output("watch").locator(".rx-card").count() == 1
-        lab.see("watch", "Nothing yet.")
+        lab.see("watch", "3 docs · 1 messages")
         lab.picture("10-again", "watch")
         lab.run("end")
         lab.see("open", "closed")
