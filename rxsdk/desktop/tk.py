@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 _LOOK_S = 0.01
 _WATCHED = "_rxsdk_when_destroyed"
+_roots: set[tkinter.Misc] = set()
+"""Kept for good: Tcl ends the process when a root is freed by another thread, as by the garbage collector in ours."""
 
 
 class TkScheduler(WindowScheduler):
@@ -99,6 +101,7 @@ def _callbacks_of(widget: tkinter.Misc) -> list[Callable[[], None]]:
                 while callbacks:
                     callbacks.pop()()
 
+        _roots.add(widget._root())  # type: ignore[attr-defined] # public in all but name
         widget.bind("<Destroy>", on_destroy, add="+")
         setattr(widget, _WATCHED, callbacks)
     return callbacks
