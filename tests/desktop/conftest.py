@@ -62,16 +62,25 @@ def screen() -> Iterator[str]:
     xvfb = shutil.which("Xvfb")
     if xvfb is None:
         pytest.skip("Xvfb is not installed (Debian: xvfb)")
-    reading, writing = os.pipe()
-    command = [xvfb, "-displayfd", str(writing), "-screen", "0", "1280x900x24", "-nolisten", "tcp"]
-    server = subprocess.Popen(command, pass_fds=[writing], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        number = pipe.readline().strip()  # empty when it could not start
+    server, number = _start(xvfb)
+    for _ in range(5):  # two that start at once may both take the same number, and one of them gives up
+        if not number:
+            server.wait(10)
+            server, number = _start(xvfb)
+    assert number, "Xvfb does not start"
     before = os.environ.get("DISPLAY")
     os.environ["DISPLAY"] = f":{number}"
     yield os.environ["DISPLAY"]
     os.environ.pop("DISPLAY") if before is None else os.environ.update(DISPLAY=before)
     server.terminate()
     server.wait(10)
-    assert number
+
+
+def _start(xvfb: str) -> tuple[subprocess.Popen[bytes], str]:
+    """Start an X server; returns it and its number, which is empty when it could not start."""
+    reading, writing = os.pipe()
+    command = [xvfb, "-displayfd", str(writing), "-screen", "0", "1280x900x24", "-nolisten", "tcp"]
+    server = subprocess.Popen(command, pass_fds=[writing], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        return server, pipe.readline().strip()
