@@ -18,6 +18,7 @@ MODULES = (
     "rxsdk.emulator",
     "rxsdk.errors",
     "rxsdk.notebook",
+    "rxsdk.operators",
     "rxsdk.sylk",
     "rxsdk.testing",
     "rxsdk.typegen",

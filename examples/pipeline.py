@@ -1,47 +1,47 @@
 """A pipeline: watch, gather what comes within a window, look each one up (at most 4 at once), upload a report.
 
-Sixty new albums make a handful of reports, whatever the moments they come at; none is lost, and the server never has
-more than four of our questions at a time.
+Sixty new albums make a handful of reports, whatever the moments they come at. None is lost, not even to a broken line
+(that is what ``snapshot`` is for), and the server never has more than four of our questions at a time.
 """
 
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 import reactivex
 from reactivex import Observable
 from reactivex import operators as ops
 
-from rxsdk import ApiService, Call, Doc, File, Q, Res
+from rxsdk import ApiService, Created, Doc, File, Q, Watch
 from rxsdk.emulator import Emulator
+from rxsdk.operators import call_each, docs
 
 CHANGES = 60
 WINDOW_S = 0.05
 AT_ONCE = 4
 
 
-def reports(api: ApiService, watch: Call[Res[Doc]]) -> Observable[Doc]:
+def reports(api: ApiService, albums: Watch[Doc]) -> Observable[Doc]:
     """For every window in which albums were created: the album that holds the report of them."""
 
-    def look_up(change: Res[Doc]) -> Observable[Doc]:
-        # A call is on its way when it is made, so it is made when its turn comes: that is what `defer` is for.
-        query = Q._id == change.docs[0]["_id"]
-        return reactivex.defer(lambda _: api.call("album/read", query=query).pipe(ops.map(lambda res: res.docs[0])))
+    look_up = call_each(api, "album/read", lambda created: {"query": Q._id == created.id}, max_in_flight=AT_ONCE)
 
-    def look_up_all(changes: Sequence[Res[Doc]]) -> Observable[list[Doc]]:
-        return reactivex.from_iterable(changes).pipe(ops.map(look_up), ops.merge(max_concurrent=AT_ONCE), ops.to_list())
+    def look_up_all(window: list[Created[Doc]]) -> Observable[list[Doc]]:
+        return reactivex.from_iterable(window).pipe(look_up, docs(), ops.to_list())
 
-    def upload(albums: list[Doc]) -> Observable[Doc]:
-        text = "\n".join(sorted(f"{album['rank']:>3}  {album['name']['en_AE']}" for album in albums))
+    def report(found: list[Doc]) -> dict[str, Any]:
+        text = "\n".join(sorted(f"{album['rank']:>3}  {album['name']['en_AE']}" for album in found))
         cover = File(text.encode(), name="report.png")  # this module takes images only
-        doc = {"name": {"ar_AE": "تقرير"}, "rank": len(albums), "tags": ["report"], "cover": cover}
+        return {"name": {"ar_AE": "تقرير"}, "rank": len(found), "tags": ["report"], "cover": cover}
+
+    def upload(doc: Doc) -> Observable[Doc]:
         return api.call("album/create", doc=doc).pipe(ops.map(lambda _: doc))
 
-    return watch.pipe(
-        ops.filter(lambda res: res.args.get("oper") == "create" and "report" not in res.docs[0]["tags"]),
+    return albums.pipe(
+        ops.filter(lambda change: isinstance(change, Created) and "report" not in change.doc["tags"]),
         ops.buffer_with_time(WINDOW_S),
         ops.filter(bool),
         ops.concat_map(look_up_all),
+        ops.map(report),
         ops.concat_map(upload),
     )
 
@@ -50,7 +50,7 @@ def main() -> None:
     """Sixty albums, one after the other, and the reports of them."""
     all_told, counted = threading.Event(), 0
 
-    def tell(report: dict[str, Any]) -> None:
+    def tell(report: Doc) -> None:
         nonlocal counted
         counted += report["rank"]
         print(f"a report of {report['rank']} albums")
@@ -63,15 +63,13 @@ def main() -> None:
 
     with Emulator() as emulator, ApiService(emulator.config()) as api:  # yours: SDKConfig(api="wss://…/ws", …)
         api.auth("email", emulator.admin_email, emulator.admin_password).result()
-        watch = api.call("album/watch")
-        watch.result()
-        subscription = reports(api, watch).subscribe(tell, fail)
-        for number in range(CHANGES):
-            api.call(
-                "album/create", doc={"name": {"ar_AE": "ألبوم", "en_AE": f"No. {number}"}, "rank": number}
-            ).result()
-        all_told.wait(30)
-        subscription.dispose()
+        albums = api.watch("album/watch", snapshot="album/read")
+        with reports(api, albums).subscribe(tell, fail):
+            albums.pipe(ops.first()).result()  # the snapshot: from here on every change is told
+            for number in range(CHANGES):
+                doc = {"name": {"ar_AE": "ألبوم", "en_AE": f"No. {number}"}, "rank": number}
+                api.call("album/create", doc=doc).result()
+            all_told.wait(30)
     print(f"{counted} albums in all")
 
 

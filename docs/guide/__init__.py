@@ -20,6 +20,7 @@ with ApiService(config) as api:
 | know where a connection can be, and how it moves | `docs.guide.states` |
 | know what can go wrong, and what to do then | `docs.guide.errors` |
 | ask for documents, change them, have them typed | `docs.guide.documents` |
+| follow what changes, read page by page, ask again and again | `docs.guide.streams` |
 | come from the Angular or the NativeScript SDK | `docs.guide.from_angular` |
 | use it in a notebook | `docs.guide.notebooks` |
 | write a program with windows | `docs.guide.windows` |
@@ -36,6 +37,7 @@ __all__ = [
     "platforms",
     "settings",
     "states",
+    "streams",
     "testing",
     "windows",
 ]

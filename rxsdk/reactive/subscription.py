@@ -6,6 +6,7 @@ Floor 2. `rxsdk.reactive.fanout` decides what a subscription is given and when; 
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -20,6 +21,8 @@ from rxsdk.core.mailbox import Mailbox
 from rxsdk.reactive.delivery import Dispatcher, let_out, report_unhandled
 
 __all__ = ["Place", "Source", "Subscription", "callbacks_of", "caught", "end", "give"]
+
+_MAKES_COROUTINE = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 OnNext = Callable[[Any], Any] | None
 OnError = Callable[[Exception], Any] | None
@@ -250,7 +253,24 @@ def caught(error: BaseException, callback: str) -> None:
 
 
 def callbacks_of(on_next: Any, on_error: OnError, on_completed: OnCompleted) -> tuple[OnNext, OnError, OnCompleted]:
-    """What ``subscribe`` was given, as three callbacks: an observer counts as its three methods."""
+    """What ``subscribe`` was given, as three callbacks: an observer counts as its three methods.
+
+    Raises:
+        TypeError: one is an ``async def``.
+    """
     if on_next is not None and callable(getattr(on_next, "on_next", None)):
-        return on_next.on_next, on_next.on_error, on_next.on_completed
+        on_next, on_error, on_completed = on_next.on_next, on_next.on_error, on_next.on_completed
+    for name, callback in (("on_next", on_next), ("on_error", on_error), ("on_completed", on_completed)):
+        if callback is not None and _is_async(callback):
+            raise TypeError(
+                f"{name} must not be async, nobody would await it; write: async for value in stream: await …"
+            )
     return on_next, on_error, on_completed
+
+
+def _is_async(callback: Any) -> bool:
+    """Whether calling it only makes a coroutine. The flag of the code first: this is asked at each subscribe."""
+    code = getattr(callback, "__code__", None)
+    if code is not None:
+        return bool(code.co_flags & _MAKES_COROUTINE)
+    return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(type(callback).__call__)

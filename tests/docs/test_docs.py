@@ -8,12 +8,13 @@ import importlib
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import rxsdk
-from docs.__main__ import MODULES, build
+from docs.__main__ import MODULES
 from docs.guide import __all__ as pages
 from docs.guide import errors, settings, states
 from rxsdk import Q, QuotaPolicy, ReconnectPolicy, SDKConfig
@@ -26,9 +27,20 @@ LIBRARY = [name for name in MODULES if name != "docs.guide"]
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("docs")
-    build(folder)
+    """Where the one command has put it."""
+    folder = tmp_path_factory.mktemp("docs") / "here"
+    ran = run_docs("-W", "error", "-m", "docs", folder)
+    assert ran == (0, f"Wrote {folder / 'index.html'}\n", "")
     return folder
+
+
+def run_docs(*arguments: object) -> tuple[int, str, str]:
+    """A Python of its own, in the repository: its exit code, and what it wrote."""
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True, encoding="utf-8", cwd=REPOSITORY, env=environment(), timeout=50, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
 
 
 def html(built: Path, module: str) -> str:
@@ -36,6 +48,7 @@ def html(built: Path, module: str) -> str:
 
 
 def test_every_page_is_there(built: Path) -> None:
+    assert (built / "index.html").is_file()
     assert sorted(pages) == sorted(path.stem for path in (built / "docs" / "guide").glob("*.html"))
     for module in MODULES:
         assert "<h1" in html(built, module)
@@ -106,21 +119,12 @@ def test_the_queries_it_shows_are_what_they_become() -> None:
                 assert eval(query, {"Q": Q}) == eval(items, {"true": True}), query
 
 
-def test_it_is_one_command(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "docs", tmp_path / "here"],
-        capture_output=True, encoding="utf-8", cwd=REPOSITORY, env=environment(), timeout=50, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"Wrote {tmp_path / 'here' / 'index.html'}\n"
-    assert (tmp_path / "here" / "index.html").is_file()
-
-
 def test_without_pdoc_it_says_how_to_get_it() -> None:
     code = "import sys, runpy; sys.modules['pdoc'] = None; sys.modules['pdoc.render'] = None; sys.argv = ['docs']; "
     code += "runpy.run_module('docs', run_name='__main__')"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True, encoding="utf-8", cwd=REPOSITORY, env=environment(), timeout=50, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (1, "python -m docs needs pdoc: pip install 'rxsdk[docs]'\n")
+    assert run_docs("-c", code) == (1, "", "python -m docs needs pdoc: pip install 'rxsdk[docs]'\n")
+
+
+def test_its_extra_brings_all_that_it_describes() -> None:
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    assert any("emulator" in one and "notebook" in one for one in extras["docs"])

@@ -57,7 +57,8 @@ SHOWS: dict[str, Callable[[list[str]], bool]] = {
     "quickstart.py": lambda lines: lines == ["watch: create Ada", "read:  ada.png"],
     "upload.py": lambda lines: lines[-1] == "there are street.png and harbour.png",
     "watch.py": lambda lines: (
-        as_shown(lines, "create 1", "update 3", "no watch is left") and lines[1].startswith("log: connection lost")
+        as_shown(lines, "there are 0", "created, rank 1", "updated, rank 3", "no watch is left")
+        and lines[2].startswith("something may have been missed")
     ),
     "pipeline.py": lambda lines: (
         lines[-1] == "60 albums in all" and sum(int(line.split()[3]) for line in lines[:-1]) == 60

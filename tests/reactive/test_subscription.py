@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import AsyncIterator
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import pytest
@@ -90,6 +92,30 @@ def test_an_observer_counts_as_its_methods() -> None:
     observer: Any = Observer(print)
     assert callbacks_of(observer, None, None)[0] == observer.on_next
     assert callbacks_of(print, repr, None) == (print, repr, None)
+
+
+async def _tell(*_: object) -> None:
+    """Would never run."""
+
+
+async def _yield(*_: object) -> AsyncIterator[None]:
+    yield
+
+
+class _Teller:
+    async def __call__(self, value: object) -> None:
+        """Would never run."""
+
+    async def tell(self, value: object) -> None:
+        """Would never run."""
+
+
+@pytest.mark.parametrize("callback", [_tell, _yield, _Teller(), _Teller().tell, partial(_tell, 1)])
+def test_what_nobody_would_await_is_refused(callback: Any) -> None:
+    with pytest.raises(TypeError, match=r"^on_next must not be async, .*write: async for value in stream: await …$"):
+        callbacks_of(callback, None, None)
+    with pytest.raises(TypeError, match=r"^on_completed must not be async"):
+        callbacks_of(print, None, callback)
 
 
 def test_callbacks_run_in_the_context_of_the_subscriber() -> None:
