@@ -3,7 +3,7 @@ r"""
 
 ## Follow a collection
 
-`api.call("staff/watch")` gives what the server says, reply by reply. `api.watch` (`rxsdk.limp.ApiService.watch`) gives what it means, for
+`api.call("staff/watch")` gives what the server says, reply by reply. `api.watch` gives what it means, for
 weeks, through lost connections:
 
 ```python

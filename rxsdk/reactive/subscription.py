@@ -260,11 +260,11 @@ def callbacks_of(on_next: Any, on_error: OnError, on_completed: OnCompleted) -> 
     """
     if on_next is not None and callable(getattr(on_next, "on_next", None)):
         on_next, on_error, on_completed = on_next.on_next, on_next.on_error, on_next.on_completed
-    for name, callback in (("on_next", on_next), ("on_error", on_error), ("on_completed", on_completed)):
+    for callback in (on_next, on_error, on_completed):
         if callback is not None and _is_async(callback):
-            raise TypeError(
-                f"{name} must not be async, nobody would await it; write: async for value in stream: await …"
-            )
+            name = "on_next" if callback is on_next else "on_error" if callback is on_error else "on_completed"
+            instead = "write: async for value in stream: await …"
+            raise TypeError(f"{name} must not be async, nobody would await it; {instead}")
     return on_next, on_error, on_completed
 
 
