@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from rxsdk.errors import InvalidCall
 from rxsdk.protocols.sylk.book import Account, CallSession, Room, SylkState
 from rxsdk.protocols.sylk.messages import (
     AccountDisposition,
@@ -115,7 +116,9 @@ class SylkAccount(Part):
         """
         thing = CallSession(new_id(), self.address, Identity(uri))
         fields = {"account": self.address, "session": thing.key, "uri": uri, "sdp": sdp}
-        request = self._life.request("session-create", {**fields, "headers": wire_headers(headers)}, about=thing)
+        request = self._life.request(
+            "session-create", {**fields, "headers": wire_headers("session-create", headers)}, about=thing
+        )
         session = SylkSession(self._life, thing)
         session.created = self._life.begin(request)
         return session
@@ -157,14 +160,17 @@ class SylkAccount(Part):
             message_id=message_id,
             content=content,
             content_type=content_type,
-            timestamp=iso_time("account-message", timestamp),
+            timestamp=iso_time("account-message", "timestamp", timestamp),
             server_generated=server_generated,
         )
 
     def send_disposition(self, message: AccountMessage, state: Disposition) -> Call[Ack]:
         """Tell the sender of ``message`` what became of it: ``delivered``, ``displayed``, ``failed`` …"""
+        kind = "account-disposition-notification"
+        if not isinstance(message, AccountMessage):
+            raise InvalidCall(kind, "message", f"must be one of `messages`, not {type(message).__name__}")
         return self._send(
-            "account-disposition-notification",
+            kind,
             account=self.address,
             uri=message.sender.uri,
             message_id=message.message_id,
@@ -178,7 +184,7 @@ class SylkAccount(Part):
         """Ask for the messages after ``message_id``, or ``since``, at most ``limit`` (the server's: 5000); they come in
         `conversations`."""
         kind = "account-sync-conversations"
-        moment = None if since is None else iso_time(kind, since)
+        moment = None if since is None else iso_time(kind, "since", since)
         return self._send(kind, account=self.address, message_id=message_id, since=moment, limit=limit)
 
     def mark_conversation_read(self, contact: str) -> Call[Ack]:

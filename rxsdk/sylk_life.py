@@ -255,11 +255,17 @@ def new_id() -> str:
     return str(uuid4())
 
 
-def iso_time(kind: str, given: datetime | str | None) -> str:
-    """A moment as the wire has it, ISO 8601 with its zone; now when none is given."""
+def iso_time(kind: str, field: str, given: datetime | str | None) -> str:
+    """A moment as the wire has it, ISO 8601, a datetime with its zone; now when none is given."""
     if isinstance(given, str):
+        try:
+            datetime.fromisoformat(given)
+        except ValueError:
+            raise InvalidCall(kind, field, "must be ISO 8601, such as 2026-01-31T12:00:00Z") from None
         return given
     moment = datetime.now(UTC) if given is None else given
+    if not isinstance(moment, datetime):
+        raise InvalidCall(kind, field, f"must be a datetime or a string, not {type(given).__name__}")
     if moment.tzinfo is None:
-        raise InvalidCall(kind, "timestamp", "must have a time zone, such as datetime.now(UTC)")
+        raise InvalidCall(kind, field, "must have a time zone, such as datetime.now(UTC)")
     return moment.isoformat(timespec="milliseconds")

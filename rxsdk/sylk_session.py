@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from rxsdk.errors import InvalidCall
 from rxsdk.protocols.sylk.book import CallSession, Feed, Room, StateChanged, SylkState
 from rxsdk.protocols.sylk.messages import (
     Ack,
@@ -36,9 +37,19 @@ __all__ = ["SylkFeed", "SylkRoom", "SylkSession", "wire_headers"]
 Candidates = Iterable[Candidate | Mapping[str, Any]]
 
 
-def wire_headers(headers: Mapping[str, str] | None) -> list[dict[str, str]] | None:
+def wire_headers(kind: str, headers: Mapping[str, str] | None) -> list[dict[str, str]] | None:
     """SIP headers as the wire has them."""
-    return None if headers is None else [{"name": name, "value": value} for name, value in dict(headers).items()]
+    if headers is None:
+        return None
+    if not isinstance(headers, Mapping):
+        raise InvalidCall(kind, "headers", f"must map names to values, not be {type(headers).__name__}")
+    return [{"name": name, "value": value} for name, value in headers.items()]
+
+
+def _listed(kind: str, candidates: Candidates) -> list[Candidate | Mapping[str, Any]]:
+    if isinstance(candidates, (str, Mapping)) or not isinstance(candidates, Iterable):
+        raise InvalidCall(kind, "candidates", f"must be a list of candidates, not {type(candidates).__name__}")
+    return list(candidates)
 
 
 class SylkSession(Part):
@@ -108,15 +119,15 @@ class SylkSession(Part):
 
     def answer(self, sdp: str, headers: Mapping[str, str] | None = None) -> Call[Ack]:
         """Take an incoming call, with our description. Refused, it may be tried again."""
-        return self._send("session-answer", session=self.id, sdp=sdp, headers=wire_headers(headers))
+        return self._send("session-answer", session=self.id, sdp=sdp, headers=wire_headers("session-answer", headers))
 
     def trickle(self, candidates: Candidates) -> Call[Ack]:
         """Pass ICE candidates on; none at all says that there are no more."""
-        return self._send("session-trickle", session=self.id, candidates=list(candidates))
+        return self._send("session-trickle", session=self.id, candidates=_listed("session-trickle", candidates))
 
     def update(self, sdp: str, headers: Mapping[str, str] | None = None) -> Call[Ack]:
         """Offer other media, or answer such an offer; what comes of it is in `updates`."""
-        return self._send("session-update", session=self.id, sdp=sdp, headers=wire_headers(headers))
+        return self._send("session-update", session=self.id, sdp=sdp, headers=wire_headers("session-update", headers))
 
     def send_dtmf(self, digit: str, duration: int | None = None) -> Call[Ack]:
         """Press a key: ``0``-``9``, ``A``-``D``, ``*`` or ``#``, for ``duration`` milliseconds."""
@@ -139,7 +150,7 @@ class SylkSession(Part):
             message_id=message_id,
             content=content,
             content_type=content_type,
-            timestamp=iso_time("session-message", timestamp),
+            timestamp=iso_time("session-message", "timestamp", timestamp),
         )
 
     def terminate(self) -> Call[Ack]:
@@ -240,7 +251,7 @@ class SylkRoom(Part):
 
     def attach(self, publisher: Publisher | str) -> SylkFeed:
         """Ask for what a publisher sends: once the feed is ``attached``, answer its ``sdp``."""
-        publisher_id = publisher if isinstance(publisher, str) else publisher.id
+        publisher_id = publisher.id if isinstance(publisher, Publisher) else publisher
         thing = Feed(new_id(), self._thing, publisher_id)
         fields = {"session": self.id, "publisher": publisher_id, "feed": thing.key}
         request = self._life.request("videoroom-feed-attach", fields, about=thing)
@@ -250,7 +261,8 @@ class SylkRoom(Part):
 
     def trickle(self, candidates: Candidates) -> Call[Ack]:
         """Pass ICE candidates on; none at all says that there are no more."""
-        return self._send("videoroom-session-trickle", session=self.id, candidates=list(candidates))
+        kind = "videoroom-session-trickle"
+        return self._send(kind, session=self.id, candidates=_listed(kind, candidates))
 
     def update(self, *, audio: bool | None = None, video: bool | None = None, bitrate: int | None = None) -> Call[Ack]:
         """Change what we send; what is not given stays as it is."""
@@ -282,8 +294,10 @@ class SylkRoom(Part):
 
     def set_composing(self, is_active: bool, refresh: int | None = None) -> Call[Ack]:
         """Tell the others that we are writing (again each ``refresh`` seconds), or have stopped."""
-        state = "active" if is_active else "idle"
-        return self._send("videoroom-composing-indication", session=self.id, state=state, refresh=refresh)
+        kind = "videoroom-composing-indication"
+        if not isinstance(is_active, bool):
+            raise InvalidCall(kind, "is_active", f"must be True or False, not {type(is_active).__name__}")
+        return self._send(kind, session=self.id, state="active" if is_active else "idle", refresh=refresh)
 
     def mute_audio_participants(self) -> Call[Ack]:
         """Ask everybody to be quiet."""

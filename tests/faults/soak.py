@@ -135,6 +135,8 @@ def run(wire: Calls, *, calls: int, reconnects: int) -> Report:
     """Live that long; the first tenth is the warm-up."""
     ledger = Ledger()
     report = Report(ledger)
+    with wire.service(loop="own") as api:
+        wire.read(api).result()  # a loop of libuv's opens a pipe that the process keeps, once
     before = ThreadsAndFiles()
     policy = ReconnectPolicy(base_s=0.005, cap_s=0.01)
     with FaultProxy(wire.url) as proxy, wire.service(proxy.url, loop="own", reconnect=policy) as api:

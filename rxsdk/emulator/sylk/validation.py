@@ -15,7 +15,12 @@ __all__ = ["KINDS", "Invalid", "checked"]
 
 Check = Callable[[Any], Any]
 
-_ADDRESS = re.compile(r"[^\s@<>\"]+@[^\s@<>\"]+")
+_ADDRESS = re.compile(  # a SIP URI without its scheme, as RFC 3261 has it, of somebody: a host alone is none here
+    r"""(?: [\w.!~*'()&=+$,;?/-] | %[\da-f]{2} )+ (?: : (?: [\w.!~*'()&=+$,-] | %[\da-f]{2} )* )? @
+        (?: [\w.-]+ | \[ [\da-f:.]+ \] ) (?: : \d+ )?
+        (?: ; [^\s?<>"@;]+ )* (?: \? \S* )?""",
+    re.VERBOSE | re.ASCII | re.IGNORECASE,
+)
 
 
 class Invalid(Exception):

@@ -206,6 +206,12 @@ class Book:
         self.sessions: dict[str, Session] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
 
+    def redacted(self, frame: bytes) -> bytes:
+        """``frame`` without passwords: a server may quote what it refuses."""
+        for account in self.accounts.values():
+            frame = frame.replace(account.password.reveal().encode(), b"<redacted>")
+        return frame
+
     # -- requests
 
     def enter(self, request: Request) -> str | None:

@@ -65,7 +65,7 @@ _to_json = msgspec.json.encode
 def account_add(account: Account, **times: float | None) -> Request:
     """The request that adds ``account``, the first time and after each reconnect."""
     fields = {"account": account.key, "password": account.password.reveal(), **account.fields}
-    return make_request("account-add", fields, about=account, secret=account.password, **times)
+    return make_request("account-add", fields, about=account, **times)
 
 
 class SylkMachine:
@@ -226,7 +226,7 @@ class SylkMachine:
     def receive(self, frame: bytes, now: float) -> None:
         """See `Machine.receive`."""
         try:
-            message = decode_frame(frame)
+            message = decode_frame(self.book.redacted(frame))
         except RemoteProtocolError as error:
             self._events.append(FrameRejected(error))
             return
@@ -267,7 +267,7 @@ class SylkMachine:
             self._lost_at = None
             self._events.append(PingAnswered(now - (request.written_at or now)))
         if isinstance(answer, Refusal):
-            self._refused(request, answer.error)
+            self._fail(request, SylkError(request.kind, answer.error))
         else:
             self._acknowledged(request, answer, now)
         if request in self._restoring:
@@ -283,11 +283,6 @@ class SylkMachine:
         if request.kind in _LEAVE and session is not None and not session.has_ended:
             self._deadlines.set(session, now + _TELLS_END_S)
         self._changed(self.book.acknowledged(request))
-
-    def _refused(self, request: Request, error: str) -> None:
-        if request.secret is not None:  # a server may quote what it refuses
-            error = error.replace(request.secret.reveal(), "<redacted>")
-        self._fail(request, SylkError(request.kind, error))
 
     # -- deadlines and pings -----------------------------------------------------------------------------------
 

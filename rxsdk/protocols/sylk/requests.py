@@ -19,9 +19,12 @@ from rxsdk.secret import Secret
 
 __all__ = ["REQUESTS", "Candidate", "Header", "Progress", "Request", "ha1", "make_request"]
 
-Address = Annotated[str, Meta(pattern=r"^[^\s@:<>\"]+@[^\s@<>\"]+\Z")]
+# What a SIP parser takes (RFC 3261, 25.1) and the gateway therefore does: plain ASCII, the rest escaped as %XX.
+_USER = r"(?:[A-Za-z0-9_.!~*'()&=+$,;?/-]|%[0-9A-Fa-f]{2})+"
+_HOST = r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?"
+Address = Annotated[str, Meta(pattern=rf"^{_USER}@{_HOST}(?:;[^\s@<>\"?]+)?\Z")]
 Name = Annotated[str, Meta(min_length=1)]
-Positive = Annotated[int, Meta(ge=1)]
+Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Disposition = Literal["delivered", "failed", "displayed", "forbidden", "error"]
 
 
@@ -253,8 +256,8 @@ class Request:
     """
 
     __slots__ = (
-        "about", "body", "deadline", "kind", "listener", "progress", "queue_timeout_s", "secret", "timeout_s",
-        "transaction", "written_at",
+        "about", "body", "deadline", "kind", "listener", "progress", "queue_timeout_s", "timeout_s", "transaction",
+        "written_at",
     )  # fmt: skip
 
     def __init__(
@@ -265,14 +268,12 @@ class Request:
         about: Any = None,
         timeout_s: float | None = None,
         queue_timeout_s: float | None = None,
-        secret: Secret | None = None,
     ) -> None:
         self.kind = kind
         self.body = body
         self.about = about
         self.timeout_s = timeout_s
         self.queue_timeout_s = queue_timeout_s
-        self.secret = secret  # must not come back in the text of an error
         self.listener: Any = None
         self.progress = Progress.WAITING
         self.transaction = ""
@@ -290,7 +291,6 @@ def make_request(
     about: Any = None,
     timeout_s: float | None = None,
     queue_timeout_s: float | None = None,
-    secret: Secret | None = None,
 ) -> Request:
     """Check ``fields`` (those that are None are left out) and encode them.
 
@@ -304,13 +304,13 @@ def make_request(
     except msgspec.ValidationError as error:
         raise _named(kind, str(error)) from None
     except UnicodeEncodeError:
-        raise InvalidCall(kind, _with_surrogate(given), "holds a lone surrogate, which is no text") from None
+        raise InvalidCall(kind, _unwritable(given), "holds a lone surrogate, which is no text") from None
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidCall(kind, "arguments", f"cannot be sent as JSON: {error}") from None
+        raise InvalidCall(kind, _unwritable(given), f"cannot be sent as JSON: {error}") from None
     for name in _DISTINCT & plain.keys():
         if len(set(plain[name])) < len(plain[name]):
             raise InvalidCall(kind, name, "holds the same one twice")
-    return Request(kind, body, about=about, timeout_s=timeout_s, queue_timeout_s=queue_timeout_s, secret=secret)
+    return Request(kind, body, about=about, timeout_s=timeout_s, queue_timeout_s=queue_timeout_s)
 
 
 def ha1(account: str, password: str, realm: str | None = None) -> Secret:
@@ -339,14 +339,14 @@ def _named(kind: str, text: str) -> InvalidCall:
     return InvalidCall(kind, path or "arguments", problem[:1].lower() + problem[1:])
 
 
-def _with_surrogate(given: dict[str, Any]) -> str:
-    """Its name; a value that is no text by itself may hold one further in."""
+def _unwritable(given: dict[str, Any]) -> str:
+    """The name of the first value that cannot be written as it is."""
     return next(name for name, value in given.items() if not _can_be_written(value))
 
 
 def _can_be_written(value: Any) -> bool:
     try:
         msgspec.json.encode(value)
-    except UnicodeEncodeError:
+    except (TypeError, ValueError, RecursionError):
         return False
     return True

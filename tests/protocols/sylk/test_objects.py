@@ -68,6 +68,21 @@ def test_an_account_that_is_refused_after_a_reconnect_says_so_and_is_tried_again
     bench.lose()
 
 
+def test_a_server_that_quotes_the_password(bench: Bench) -> None:
+    bench.connect()
+    account = bench.added()
+    secret = ha1(ADA, "secret").reveal()
+    request = bench.ask("account-register", about=account, account=ADA)
+    bench.frames()
+    failed = {"sylkrtc": "account-event", "account": ADA, "event": "registration-state", "state": "failed"}
+    bench.hear({**failed, "reason": f"not {secret}"})
+    assert account.state.reason == "not <redacted>"
+    bench.answer(request, f"{secret} or {secret}")
+    assert bench.error(request).error == "<redacted> or <redacted>"  # type: ignore[attr-defined]
+    bench.hear({"sylkrtc": "account-event", "account": ADA, "event": "alarm", "about": [secret]})
+    assert secret not in repr(bench.events)
+
+
 def test_registration(bench: Bench) -> None:
     account = bench.added()
     for event in ("registering", "registered"):  # of nobody who asked
