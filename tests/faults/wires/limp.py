@@ -72,7 +72,7 @@ class LimpCalls(Calls):
         machine = api._inside._machine
         tables = ("_in_flight", "_urgent", "_queue", "_await_auth", "_to_renew")  # _deadlines: swept now and then
         kept = {name.strip("_"): len(getattr(machine, name)) for name in tables}
-        return kept | {"uploads": len(api._inside._upload_tasks)}
+        return kept | {"uploads": len(api._inside._uploader._jobs)}
 
 
 # -- situations that only LIMP has
