@@ -23,4 +23,5 @@ with tempfile.TemporaryDirectory() as folder, Emulator() as emulator:  # yours: 
         _id = upload.result().docs[0]["_id"]
 
         album = api.call("album/read", query=Q._id == _id).result().docs[0]
-        print("there are", " and ".join(photo["name"] for photo in album["photos"]))
+
+    print("there are", " and ".join(photo["name"] for photo in album["photos"]))

@@ -13,19 +13,20 @@ import time
 FORMAT = ["ruff", "format", "."]
 LINT = ["ruff", "check", "."]
 TYPES = ["mypy"]
-TESTS = ["pytest", "-q", "-n", "auto"]
+TESTS = ["pytest", "-q", "-n", "auto", "-m", "not alone"]
+MEASURES = ["pytest", "-q", "-m", "alone"]
 COVERED = {"rxsdk/protocols/*,rxsdk/core/*,rxsdk/reactive/*": 100, "rxsdk/*": 95}
 
 
 def commands(*, ci: bool) -> list[list[str]]:
     """What is run, in order."""
     if not ci:
-        return [FORMAT, [*LINT, "--fix"], TYPES, TESTS]
+        return [FORMAT, [*LINT, "--fix"], TYPES, TESTS, MEASURES]
     coverage = [
         ["coverage", "report", f"--include={where}", f"--fail-under={floor}"] for where, floor in COVERED.items()
     ]
-    measured = ["coverage", "run", "-m", *TESTS, "--no-skip"]
-    return [[*FORMAT, "--check"], LINT, TYPES, measured, ["coverage", "combine", "--quiet"], *coverage]
+    covered = [["coverage", "run", "-m", *tests, "--no-skip"] for tests in (TESTS, MEASURES)]
+    return [[*FORMAT, "--check"], LINT, TYPES, *covered, ["coverage", "combine", "--quiet"], *coverage]
 
 
 def main() -> int:

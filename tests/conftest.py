@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,9 +10,12 @@ from typing import Any
 
 import pytest
 
-import rxsdk
-from rxsdk import ApiService, SDKConfig
-from rxsdk.emulator import Emulator
+# Here, before anything imports them: what test modules share asserts too.
+pytest.register_assert_rewrite("tests.core.fakes", "tests.core.wire", "tests.files.wire", "tests.reactive.helpers")
+
+import rxsdk  # noqa: E402
+from rxsdk import ApiService, SDKConfig  # noqa: E402
+from rxsdk.emulator import Emulator  # noqa: E402
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,6 +26,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
     if session.config.option.no_skip and reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+def uncovered() -> dict[str, str]:
+    """The environment for a process whose memory is measured: without what measures coverage in it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
 
 
 def wait_until(condition: Callable[[], object], *, timeout_s: float = 10.0) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rxsdk.core.transport import has_picows
-
-pytest.register_assert_rewrite("tests.core.fakes", "tests.core.wire")
+from tests.core.wire import Library
 
 
 @pytest.fixture(autouse=True)
@@ -17,8 +16,6 @@ def _threads_end(no_thread_left: None) -> None:
 @pytest.fixture(params=["websockets", "picows"])
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each library that opens WebSockets, one after the other; its name."""
-    from tests.core.wire import Library  # noqa: PLC0415 - after its asserts were rewritten
-
     if request.param == "picows" and not has_picows():
         pytest.skip("picows is not installed: the extra `fast`")
     monkeypatch.setattr(Library, "name", request.param)

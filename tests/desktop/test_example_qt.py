@@ -196,6 +196,7 @@ def lateness(application: QApplication, window: Any, emulator: Emulator, call_id
     return beat.worst_s
 
 
+@pytest.mark.alone
 def test_ten_thousand_changes_do_not_freeze_it(
     application: QApplication, window: Any, emulator: Emulator, other: ApiService, turn_until: TurnUntil
 ) -> None:

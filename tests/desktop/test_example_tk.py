@@ -133,6 +133,7 @@ def lateness(window: Any, emulator: Emulator, call_id: str, doc: Any) -> float:
     return beat.worst_s
 
 
+@pytest.mark.alone
 def test_ten_thousand_changes_do_not_freeze_it(window: Any, emulator: Emulator, signed_in: ApiService) -> None:
     signed_in.call("staff/create", doc=staff_doc("Ada")).result()
     turn_until(window.root, lambda: rows(window) and emulator.watches == 1)

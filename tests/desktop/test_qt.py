@@ -105,10 +105,12 @@ def lateness(application: QApplication, *, bounded: bool) -> float:
     return beat.worst_s
 
 
+@pytest.mark.alone
 def test_a_flood_does_not_freeze_the_window(application: QApplication) -> None:
     assert best_of(lambda: lateness(application, bounded=True)) < MOST_LATE_S
 
 
+@pytest.mark.alone
 def test_the_measure_sees_a_frozen_window(application: QApplication) -> None:
     assert lateness(application, bounded=False) > MOST_LATE_S
 

@@ -99,6 +99,7 @@ def lateness(root: Any) -> float:
     return beat.worst_s
 
 
+@pytest.mark.alone
 def test_a_flood_does_not_freeze_the_window(root: Any) -> None:
     assert best_of(lambda: lateness(root)) < MOST_LATE_S
 

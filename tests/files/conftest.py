@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("tests.files.wire")
-
 
 @pytest.fixture(autouse=True)
 def _threads_end(no_thread_left: None) -> None:

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.register_assert_rewrite("tests.reactive.helpers", "tests.core.fakes")
-
-from tests.reactive.helpers import Table, delivery_thread  # noqa: E402
+from tests.reactive.helpers import Table, delivery_thread
 
 
 @pytest.fixture(autouse=True)
