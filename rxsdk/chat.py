@@ -13,10 +13,11 @@ from typing import Any, TypeVar, overload
 
 from reactivex import operators as ops
 
-from rxsdk.chat_config import Ack, ChatConfig
-from rxsdk.chat_life import ChatLife
+from rxsdk.chat_config import ChatConfig
+from rxsdk.chat_life import ACKS, Ack, ChatLife
 from rxsdk.core.clock import Clock
 from rxsdk.core.transport import Connect
+from rxsdk.errors import InvalidCall
 from rxsdk.protocols.chat.conversation import Shown
 from rxsdk.protocols.chat.request import (
     Request,
@@ -26,8 +27,10 @@ from rxsdk.protocols.chat.request import (
     edit_payload,
     new_payload,
     page_payload,
+    reply_of,
 )
 from rxsdk.protocols.chat.types import (
+    EVENT_PAYLOADS,
     Attachment,
     CallPayload,
     CallStoredPayload,
@@ -125,29 +128,45 @@ class ChatService(Service[ChatConfig, Event[Any]]):
 
     @property
     def events(self) -> Stream[Event[Any]]:
-        """Every event of the server: hot, without replay; acknowledged as the config's ``ack`` says.
+        """Every event of the server: hot, without replay, each handed over once; acknowledged ``after_delivery``.
 
-        With ``after_delivery`` an event that comes while nobody listens waits for the first who does; it counts as
-        handed over whatever the subscriber makes of it. Each is handed over once.
+        See `events_of`; that this is a matter of the subscriber is said there.
         """
         return self._inside.messages
 
     @overload
-    def events_of(self, kind: type[P]) -> Stream[Event[P]]: ...
+    def events_of(self, kind: type[P], *, ack: Ack = ...) -> Stream[Event[P]]: ...
 
     @overload
-    def events_of(self, kind: str) -> Stream[Event[Any]]: ...
+    def events_of(self, kind: str | None = None, *, ack: Ack = ...) -> Stream[Event[Any]]: ...
 
-    def events_of(self, kind: type[Any] | str) -> Stream[Event[Any]]:
-        """The events with this type of payload (`New`, `Read` …), or by their name on the wire (``"newCall"``).
+    def events_of(self, kind: type[Any] | str | None = None, *, ack: Ack = "after_delivery") -> Stream[Event[Any]]:
+        """The events of one kind, or all: hot, without replay, each handed over once.
 
-        Listening to them is listening to `events`: those of other types count as handed over too.
+        An event that comes while nobody listens to any, nor to the conversation it belongs to, waits for the first who
+        does: not acknowledged, so neither a loss nor a restart makes it go missing. Whoever listens to one kind
+        listens for all: events of kinds that nobody wants are acknowledged as well. So subscribe before `init` to what
+        must not be missed, or do it first.
+
+        Args:
+            kind: the type of the payload (`New`, `Read` …), the name on the wire (``"newCall"``), or None for all.
+            ack: when the server is told that an event arrived. ``"after_delivery"``: once it was handed to everybody
+                who asked for that, whatever they make of it; should we be killed before, it comes again.
+                ``"on_receive"``: for this subscriber nothing waits; alone, it is told at once.
+
+        Raises:
+            InvalidCall: there are no events of this kind, or no such ``ack``.
         """
-        if isinstance(kind, str):
-            chosen: Stream[Event[Any]] = self.events.pipe(ops.filter(lambda event: event.event_type == kind))
-        else:
-            chosen = self.events.pipe(ops.filter(lambda event: type(event.payload) is kind))
-        return chosen
+        if ack not in ACKS:
+            raise InvalidCall("events_of", "ack", f"must be one of {', '.join(ACKS)}")
+        events: Stream[Event[Any]] = self._inside.messages if ack == "after_delivery" else self._inside.at_once
+        if isinstance(kind, str) and kind:
+            events = events.pipe(ops.filter(lambda event: event.event_type == kind))
+        elif kind in EVENT_PAYLOADS.values():
+            events = events.pipe(ops.filter(lambda event: type(event.payload) is kind))
+        elif kind is not None:
+            raise InvalidCall("events_of", "kind", "must be the type of a payload (New, Read …), or a name on the wire")
+        return events
 
     @property
     def presence_stream(self) -> Stream[frozenset[str]]:
@@ -165,7 +184,10 @@ class ChatService(Service[ChatConfig, Event[Any]]):
         """The messages of a chat as they stand, in order, and again whenever that changes; the latest first.
 
         Loaded when somebody subscribes; `history` of the same chat adds what is older. What `send` sends is in it at
-        once, pending. It completes at `close`.
+        once, pending. It completes at `close`; where the server has no such chat, it ends with the error.
+
+        Its subscribers are handed the events of this chat, which then are acknowledged; those of other chats wait for
+        their conversation, or for a subscriber of `events`.
         """
         checked_text("conversation", "chat_id", chat_id)
         return self._inside.live(chat_id, self._needed_config().user_id).stream
@@ -199,8 +221,8 @@ class ChatService(Service[ChatConfig, Event[Any]]):
             InvalidCall: an argument cannot make a message.
         """
         client_id = secrets.token_urlsafe(12) if client_message_id is None else client_message_id
-        payload = new_payload(chat_id, message, client_id, attachments, reply_to)
-        reply = reply_to if isinstance(reply_to, ReplyTo) else None
+        reply = reply_of(reply_to)
+        payload = new_payload(chat_id, message, client_id, attachments, reply)
 
         def begun() -> None:
             live = self_inside.known(chat_id)
@@ -242,12 +264,12 @@ class ChatService(Service[ChatConfig, Event[Any]]):
     def mark_delivered(self, chat_id: str, message_id: int | None = None) -> Call[Receipt]:
         """Tell that the messages of this chat up to this one (None: all) have arrived. (``dlvrd``)"""
         payload = about_payload("dlvrd", chat_id, message_id)
-        return self._change("dlvrd", chat_id, payload, lambda chat, _: chat.marked("unread", message_id))
+        return self._change("dlvrd", chat_id, payload, partial(_marked, "unread", message_id))
 
     def mark_read(self, chat_id: str, message_id: int | None = None) -> Call[ReadReceipt]:
         """Tell that the messages of this chat up to this one (None: all) have been read. (``read``)"""
         payload = about_payload("read", chat_id, message_id)
-        return self._change("read", chat_id, payload, lambda chat, _: chat.marked("read", message_id))
+        return self._change("read", chat_id, payload, partial(_marked, "read", message_id))
 
     def messages(
         self, chat_id: str, *, start_id: int | None = None, end_id: int | None = None, count: int | None = None
@@ -311,6 +333,10 @@ class ChatService(Service[ChatConfig, Event[Any]]):
 
 def _edited(message_id: int, message: str, attachments: list[Attachment] | None, chat: Any, receipt: Receipt) -> None:
     chat.edited(message_id, receipt, message, attachments)
+
+
+def _marked(status: str, message_id: int | None, chat: Any, receipt: Receipt) -> None:
+    chat.marked(status, receipt.message_id if message_id is None else message_id)
 
 
 class History:

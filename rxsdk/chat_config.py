@@ -8,14 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
 
 from rxsdk.errors import ConfigurationError
-from rxsdk.road import RoadConfig, check_choice, check_int, check_text, checked_headers
+from rxsdk.road import RoadConfig, check_int, check_text, checked_headers
 
-__all__ = ["Ack", "ChatConfig"]
-
-Ack = Literal["after_delivery", "on_receive"]
+__all__ = ["ChatConfig"]
 
 _MOST_SILENCE_S = 20.0
 """ "The client must send something at least every 20 s" """
@@ -29,10 +26,8 @@ class ChatConfig(RoadConfig):
         url: Where the server is: ``ws[s]://HOST[:PORT]/PATH``.
         headers: Sent with the opening handshake, such as what proves who we are; None for none.
         user_id: Who we are, so that our own messages are known.
-        ack: When the server is told that an event arrived: ``"after_delivery"``, once it has been handed to the
-            subscribers of ``events`` (or of the conversation it belongs to), or ``"on_receive"``, at once.
         seen_file: Where the ids of events handed over are kept, so that none is handed over again by the next run;
-            a file of its own for each user. Without it that holds for one run.
+            a file of its own for each service that runs at a time. Without it that holds for one run.
         seen_window: How many of these ids are remembered.
 
     Raises:
@@ -42,7 +37,6 @@ class ChatConfig(RoadConfig):
     url: str
     headers: Mapping[str, str] | None
     user_id: str
-    ack: Ack = "after_delivery"
     seen_file: str | Path | None = None
     seen_window: int = 10_000
     heartbeat_interval_s: float = field(default=15.0, kw_only=True)
@@ -57,7 +51,6 @@ class ChatConfig(RoadConfig):
         if self.headers is not None:
             object.__setattr__(self, "headers", checked_headers("headers", self.headers))
         check_text("user_id", self.user_id)
-        check_choice("ack", self.ack, get_args(Ack))
         if self.seen_file is not None and not isinstance(self.seen_file, (str, Path)):
             raise ConfigurationError("seen_file", "must be a path")
         check_int("seen_window", self.seen_window, 1, None)

@@ -2,8 +2,9 @@
 
 Floor 3, the service's inside; it never holds the service. What every service has is its `Life`.
 
-An event goes: machine → conversations → subscribers of `events` → here again, once they have been handed it → (the
-file of seen ids) → machine, which acknowledges it. One that nobody is there to take is held until somebody comes.
+An event goes: machine → subscribers ``on_receive`` → conversations → subscribers ``after_delivery`` → here again, once
+they have been handed it → (the file of seen ids) → machine, which acknowledges it. One that nobody is there to take is
+held until somebody comes.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal, get_args
 
 from rxsdk.cache.seen import SeenFile
 from rxsdk.chat_config import ChatConfig
 from rxsdk.core.clock import Clock
 from rxsdk.core.state import ConnectionState
 from rxsdk.core.transport import Connect
-from rxsdk.errors import CallNotSent, RxSdkError
+from rxsdk.errors import CallNotSent, CallTimeout, ReplyMismatch, RxSdkError
 from rxsdk.protocols.chat.conversation import Conversation, Shown
 from rxsdk.protocols.chat.events import (
     CallFailed,
@@ -46,7 +47,10 @@ from rxsdk.reactive.life import Life
 from rxsdk.reactive.streams import Multicast
 from rxsdk.telemetry import telemetry_for
 
-__all__ = ["ChatLife", "Live"]
+__all__ = ["ACKS", "Ack", "ChatLife", "Live"]
+
+Ack = Literal["after_delivery", "on_receive"]
+ACKS: tuple[str, ...] = get_args(Ack)
 
 _log = logging.getLogger("rxsdk")
 
@@ -69,12 +73,21 @@ class Live:
         self._told: tuple[Shown, ...] | None = None
 
     def show(self, delivered: Callable[[bool], None] | None = None) -> bool:
-        """Tell everybody how it stands, if that is news or somebody waits to hear that it was told."""
+        """Tell everybody how it stands, if that is news; returns whether there was anything to tell, and anybody."""
         messages = self.conversation.messages()
-        if messages == self._told and delivered is None:
-            return self.stream.has_observers
+        if messages == self._told:
+            return False
         self._told = messages
         return self.stream.emit(messages, delivered)
+
+
+class _Handing:
+    """An event on its way to those who are there: to ``left`` streams still, and already to somebody (``taken``)."""
+
+    def __init__(self, event: Event[Any]) -> None:
+        self.event = event
+        self.left = 0
+        self.taken = False
 
 
 class ChatLife:
@@ -85,6 +98,7 @@ class ChatLife:
     def __init__(self) -> None:
         self.life = Life()
         self.messages: Multicast[Event[Any]] = self.life.stream(joined=self._somebody_came)
+        self.at_once: Multicast[Event[Any]] = self.life.stream(joined=self._somebody_came)
         self.round_trips: Multicast[float] = self.life.stream()
         self.presence: Multicast[frozenset[str]] = self.life.stream(keep_latest=True, initial=frozenset())
         self.typing: Multicast[frozenset[tuple[str, str]]] = self.life.stream(keep_latest=True, initial=frozenset())
@@ -198,35 +212,42 @@ class ChatLife:
     # -- events
 
     def _on_event(self, event: Event[Any]) -> None:
-        if event.id is not None and self._config.ack == "on_receive":
-            self._handed_over(event.id)
-            self._hand_over(event, None)
-        elif event.id is None:
-            self._hand_over(event, None)
-        elif not self._hand_over(event, partial(self._handed, event)):
+        if not self._hand_over(event) and event.id is not None:
             self._hold(event)
 
-    def _hand_over(self, event: Event[Any], delivered: Callable[[bool], None] | None) -> bool:
-        """To the conversation it belongs to, then to `events`; returns whether anybody was there."""
+    def _hand_over(self, event: Event[Any]) -> bool:
+        """To those who want it at once, to the conversation it belongs to, to `events`; whether anybody was there."""
+        handing = _Handing(event)
+        delivered = None if event.id is None else partial(self._handed, handing)
         live = self._lives.get(getattr(event.payload, "chat_id", ""))
-        applied = live is not None and live.conversation.apply(event)
-        to_events = self.messages.has_observers
-        shown = live is not None and applied and live.show(None if to_events else delivered)
-        return self.messages.emit(event, delivered) or shown
-
-    def _handed(self, event: Event[Any], to_somebody: bool) -> None:
-        """On the thread that delivers: it was handed to those who were there, if they have not left before."""
-        if self.life.is_open:
-            self.life.on_loop(self._handed_here, (event, to_somebody))
-        elif to_somebody and event.id is not None:
-            self._late.append(event.id)
-
-    def _handed_here(self, job: tuple[Event[Any], bool]) -> None:
-        event, to_somebody = job
-        if not to_somebody:
-            self._hold(event)
-        elif event.id is not None:
+        with self.life.dispatcher.lock:  # nobody comes or leaves meanwhile, and nothing is counted off
+            handing.taken = self.at_once.emit(event)
+            if live is not None and live.conversation.apply(event):
+                shown = live.show(delivered)
+                handing.left += shown
+                handing.taken |= live.stream.has_observers and not shown
+            handing.left += self.messages.emit(event, delivered)
+        if handing.taken and not handing.left and event.id is not None:
             self._handed_over(event.id)
+        return handing.taken or bool(handing.left)
+
+    def _handed(self, handing: _Handing, to_somebody: bool) -> None:
+        """On the thread that delivers: a stream's subscribers were handed it, if they have not left before."""
+        with self.life.dispatcher.lock:
+            handing.left -= 1
+            handing.taken |= to_somebody
+            if handing.left:
+                return
+        if self.life.is_open:
+            self.life.on_loop(self._handed_here, handing)
+        elif handing.taken and handing.event.id is not None:
+            self._late.append(handing.event.id)
+
+    def _handed_here(self, handing: _Handing) -> None:
+        if not handing.taken:
+            self._hold(handing.event)
+        elif handing.event.id is not None:
+            self._handed_over(handing.event.id)
 
     def _handed_over(self, event_id: int) -> None:
         if self._seen_file is None:
@@ -267,7 +288,7 @@ class ChatLife:
     def _release(self, _: None) -> None:
         held, self._held = self._held, deque()
         for event in held:
-            if not self._hand_over(event, partial(self._handed, event)):
+            if not self._hand_over(event):
                 self._held.append(event)
 
     # -- conversations
@@ -286,8 +307,9 @@ class ChatLife:
         return self._lives.get(chat_id)
 
     def _joined(self, chat_id: str) -> None:
-        if self.life.is_open:
-            self.life.on_loop(self._follow, self._lives[chat_id])
+        live = self._lives.get(chat_id)
+        if live is not None and self.life.is_open:
+            self.life.on_loop(self._follow, live)
 
     def _follow(self, live: Live) -> None:
         self._release(None)
@@ -309,8 +331,14 @@ class ChatLife:
         if error is None:
             live.conversation.loaded(page)
             live.show()
+        elif isinstance(error, ReplyMismatch):  # the server's way to say no
+            with self.life.dispatcher.lock:
+                self._lives.pop(live.conversation.chat_id, None)
+            live.stream.fail(error)
         else:
             live.is_asked_for = False
+            if isinstance(error, CallTimeout) and live.stream.has_observers:
+                self._load(live)  # else it is when somebody comes, or the connection is back
 
     # -- the connection
 

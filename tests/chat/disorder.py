@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,17 +18,19 @@ __all__ = ["disordered"]
 class _Disorder:
     """Stands between a transport and who listens to it."""
 
-    def __init__(self, receiver: Receiver, chance: random.Random) -> None:
+    def __init__(self, receiver: Receiver, chance: random.Random, calm: threading.Event) -> None:
         self._receiver = receiver
         self._chance = chance
+        self._calm = calm
         self._late: list[bytes] = []
 
     def frames_received(self, frames: Sequence[bytes]) -> None:
-        self._receiver.frames_received([each for frame in frames for each in self._coming(frame)])
+        late, self._late = (self._late, []) if self._calm.is_set() else ([], self._late)
+        self._receiver.frames_received([*late, *(each for frame in frames for each in self._coming(frame))])
 
     def _coming(self, frame: bytes) -> list[bytes]:
         """An event may wait for the next one; one still waiting at the end comes again after a reconnect."""
-        if b'"eventType"' not in frame:
+        if b'"eventType"' not in frame or self._calm.is_set():
             return [frame]
         if self._chance.random() < 0.4:
             self._late.append(frame)
@@ -40,14 +43,15 @@ class _Disorder:
         return getattr(self._receiver, name)
 
 
-def disordered(config: ChatConfig, chance: random.Random) -> Connect:
-    """What opens such roads."""
+def disordered(config: ChatConfig, chance: random.Random, calm: threading.Event | None = None) -> Connect:
+    """What opens such roads; once it is ``calm`` they are as any others."""
+    calm = calm or threading.Event()
     open_inner = connector(config, ChatMachine)
 
     async def open_transport() -> Transport:
         transport = await open_inner()
         start = transport.start
-        transport.start = lambda receiver: start(_Disorder(receiver, chance))  # type: ignore[method-assign,arg-type]
+        transport.start = lambda receiver: start(_Disorder(receiver, chance, calm))  # type: ignore[method-assign,arg-type]
         return transport
 
     return open_transport

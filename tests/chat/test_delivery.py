@@ -49,12 +49,47 @@ def test_it_is_acknowledged_after_delivery(server: ChatEmulator, join: Join) -> 
 
 
 def test_it_is_acknowledged_on_receive_when_that_is_wanted(server: ChatEmulator, join: Join) -> None:
-    ada = join("ada", ack="on_receive")
+    ada = join("ada", loop="own")
+    at_hand: list[Any] = []
+
+    def look(event: Event[New]) -> None:
+        wait_until(lambda: server.waiting("ada") == 0)
+        at_hand.append(event.payload.message)
+
+    looking = ada.events_of(New, ack="on_receive").subscribe(look)
+    send(server, join, "one")
+    wait_until(lambda: at_hand == ["one"])
+    looking.dispose()
+    send(server, join, "two")
+    ada.chats().result(10)
+    assert server.waiting("ada") == 1, "nobody listens any more"
+    ada.events_of(ack="on_receive").subscribe(lambda event: at_hand.append(event.payload.message))
+    wait_until(lambda: server.waiting("ada") == 0 and at_hand == ["one", "two"])
+
+
+def test_who_wants_it_on_receive_does_not_speak_for_who_wants_it_after_delivery(
+    server: ChatEmulator, join: Join
+) -> None:
+    ada = join("ada", loop="own")
+    at_hand: list[int] = []
+    told: list[Any] = []
+    ada.events_of(ack="on_receive").subscribe(told.append)
+    ada.events.subscribe(lambda event: event.id and at_hand.append(server.waiting("ada")))
     send(server, join, "one")
     wait_until(lambda: server.waiting("ada") == 0)
-    heard = texts(ada)
-    server.tell("ada", "new", {"chatId": "bob", "messageId": 9, "clientMessageId": "c", "status": "", "missed": 0})
-    wait_until(lambda: heard == [""])
+    assert at_hand == [1]
+    assert [each.payload.message for each in told if each.id] == ["one"]
+
+
+def test_it_waits_for_a_conversation_and_for_events_alike(server: ChatEmulator, join: Join) -> None:
+    ada = join("ada", loop="own")
+    at_hand: list[int] = []
+    ada.events.subscribe(lambda event: None)
+    ada.conversation("bob").subscribe(lambda messages: messages and at_hand.append(server.waiting("ada")))
+    ada.chats().result(10)
+    send(server, join, "one")
+    wait_until(lambda: server.waiting("ada") == 0 and at_hand)
+    assert at_hand == [1]
 
 
 def test_what_comes_before_anybody_listens_waits_for_the_first(server: ChatEmulator, join: Join) -> None:

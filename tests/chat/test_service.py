@@ -79,12 +79,25 @@ def test_in_a_group_every_member_counts(join: Join) -> None:
         (lambda chat: chat.history("bob", count=0), "count"),
         (lambda chat: chat.conversation(""), "chat_id"),
         (lambda chat: chat.typing(5), "chat_id"),
+        (lambda chat: chat.typing("\ud800"), "chat_id"),
+        (lambda chat: chat.conversation("\ud800"), "chat_id"),
+        (lambda chat: chat.chat("\ud800"), "chat_id"),
+        (lambda chat: chat.send("bob", "\ud800"), "message"),
+        (lambda chat: chat.send("bob", "x", attachments=None), "attachments"),
+        (lambda chat: chat.send("bob", "x", attachments=FILE), "attachments"),
+        (lambda chat: chat.send("bob", "x", reply_to="5"), "reply_to"),
+        (lambda chat: chat.edit("bob", 2**63, "x"), "message_id"),
+        (lambda chat: chat.events_of(5), "kind"),
+        (lambda chat: chat.events_of(""), "kind"),
+        (lambda chat: chat.events_of(Shown), "kind"),
+        (lambda chat: chat.events_of(New, ack="never"), "ack"),
     ],
 )
 def test_a_mistake_is_told_where_it_was_made(join: Join, make: Any, field: str) -> None:
     with pytest.raises(InvalidCall) as caught:
-        make(join("ada"))
+        make(ada := join("ada"))
     assert caught.value.field == field
+    assert ada.chats().result(10), "and nothing else suffers"
 
 
 def test_what_the_server_refuses_is_the_calls_error(join: Join, server: ChatEmulator) -> None:
@@ -201,9 +214,7 @@ def test_a_conversation_is_the_same_on_both_sides(join: Join) -> None:
     assert not at_bob[-1][0].is_mine
 
 
-def test_a_conversation_that_could_not_be_loaded_is_when_the_connection_is_back(
-    join: Join, server: ChatEmulator
-) -> None:
+def test_a_conversation_that_could_not_be_loaded_is_asked_for_again(join: Join, server: ChatEmulator) -> None:
     ada = join("ada", timeout_s=0.2)
     ada.send("bob", "before").result(10)
     server.silence("messages", times=1)
@@ -213,9 +224,26 @@ def test_a_conversation_that_could_not_be_loaded_is_when_the_connection_is_back(
     server.silence("chats", times=1)
     with pytest.raises(CallTimeout):
         ada.chats().result(10)
-    assert states == []
-    server.drop_connections()
     wait_until(lambda: states and said(states[-1]) == [("before", "undelivered")])
+
+
+def test_a_conversation_that_nobody_awaits_any_more_is_not_asked_for_again(join: Join, server: ChatEmulator) -> None:
+    ada = join("ada", timeout_s=0.2)
+    server.silence("messages", times=1)
+    ada.conversation("bob").subscribe(lambda messages: None).dispose()
+    server.silence("chats", times=1)
+    with pytest.raises(CallTimeout):
+        ada.chats().result(10)
+    assert sum(one.payload.get("payloadType") == "messages" for one in server.received) == 1
+    assert following(ada, "bob") == []
+    server.wait_until(lambda e: sum(one.payload.get("payloadType") == "messages" for one in e.received) == 2)
+
+
+def test_a_conversation_that_the_server_does_not_have_says_so(join: Join) -> None:
+    ada = join("ada")
+    for _ in range(2):
+        with pytest.raises(ReplyMismatch):
+            ada.conversation("nobody").result(10)
 
 
 def test_history_is_loaded_page_by_page(join: Join, server: ChatEmulator) -> None:
@@ -326,7 +354,6 @@ def test_telemetry_names_the_chat(server: ChatEmulator, join: Join) -> None:
         ({"headers": {"a b": "c"}}, "headers"),
         ({"headers": {"a": "b\nc"}}, "headers"),
         ({"user_id": ""}, "user_id"),
-        ({"ack": "never"}, "ack"),
         ({"seen_file": 5}, "seen_file"),
         ({"seen_window": 0}, "seen_window"),
         ({"heartbeat_interval_s": 21}, "heartbeat_interval_s"),
@@ -344,5 +371,5 @@ def test_the_config_keeps_its_secrets_and_explains_itself(tmp_path: Path) -> Non
     config = ChatConfig("wss://h/ws?key=geheim", {"Authorization": "Bearer geheim"}, "ada", seen_file=tmp_path / "x")
     assert "geheim" not in f"{config!r} {config} {ChatService(config)!r}"
     assert (config.heartbeat_interval_s, config.heartbeat_timeout_s) == (15.0, 5.0)
-    for name in ("user_id", "ack", "seen_file", "timeout_s", "reconnect"):
+    for name in ("user_id", "seen_file", "timeout_s", "reconnect"):
         assert f"{name}:" in (ChatConfig.__doc__ or "")

@@ -234,7 +234,7 @@ class ChatServer:
         try:
             run = self._answers[payload_type]
             answer = run(user, payload if isinstance(payload, dict) else {})
-        except (_Refused, KeyError, TypeError, ValueError) as error:
+        except (_Refused, KeyError, TypeError, ValueError, OverflowError) as error:
             log.debug("%s of %s makes no sense: %r", payload_type, user, error)
             return None
         self._record.note_executed(payload_type, frame.get("id"))

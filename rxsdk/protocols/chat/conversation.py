@@ -69,6 +69,22 @@ class _Entry:
     def change(self, **fields: Any) -> None:
         self.shown = msgspec.structs.replace(self.shown, **fields)
 
+    def confirm(self, shown: Shown) -> None:
+        """The server's word on it; older than the edits we know, it has nothing to say of the text."""
+        self.change(
+            message_id=shown.message_id,
+            created_at=shown.created_at,
+            error=None,
+            delivering=_furthest(self.shown.delivering, shown.delivering),
+        )
+        if not self.edit_id and self.shown.status != "deleted" and shown.edited >= self.shown.edited:
+            self.change(
+                message=shown.message,
+                attachments=shown.attachments,
+                reply_to=shown.reply_to or self.shown.reply_to,
+                edited=shown.edited,
+            )
+
     def advance(self, status: str) -> None:
         if _RANK.get(status, 1) > _RANK.get(self.shown.status, 1):
             self.change(status=status)
@@ -93,6 +109,7 @@ class Conversation:
         self._edits: dict[int, Edited] = {}  # of messages not known yet
         self._deleted: set[int] = set()
         self._marks: dict[str, dict[str, int]] = {"mine": {}, "theirs": {}}  # by status: all up to this id
+        self._reached: dict[tuple[str, str], Delivered] = {}  # by member and status: our messages up to there
         self._made = 0
 
     def messages(self) -> tuple[Shown, ...]:
@@ -119,7 +136,9 @@ class Conversation:
         entry = self._by_client_id.get(client_message_id)
         if entry is not None:
             if entry.shown.message_id is None:
-                entry.change(status="pending", error=None)
+                entry.change(
+                    status="pending", error=None, message=message, attachments=attachments or None, reply_to=reply_to
+                )
             return
         shown = Shown(
             client_message_id=client_message_id,
@@ -158,10 +177,9 @@ class Conversation:
         """A deletion of ours was answered."""
         self._delete(message_id)
 
-    def marked(self, status: str, message_id: int | None) -> None:
-        """We told that their messages up to this one (None: all) are ``unread``, which is delivered, or ``read``."""
-        up_to = max(self._by_id, default=0) if message_id is None else message_id
-        self._mark("theirs", status, up_to)
+    def marked(self, status: str, message_id: int) -> None:
+        """We told that their messages up to this one are ``unread``, which is delivered, or ``read``."""
+        self._mark("theirs", status, message_id)
 
     # -- what the server tells
 
@@ -229,7 +247,7 @@ class Conversation:
             if shown.is_mine:
                 self._by_client_id[shown.client_message_id] = entry
         else:
-            entry.change(message_id=message_id, created_at=shown.created_at, delivering=shown.delivering, error=None)
+            entry.confirm(shown)
             if shown.status == "deleted":
                 entry.delete()
             entry.advance(shown.status)
@@ -241,6 +259,8 @@ class Conversation:
         for status, up_to in self._marks["mine" if entry.shown.is_mine else "theirs"].items():
             if message_id <= up_to:
                 entry.advance(status)
+        for (user_id, status), mark in self._reached.items():
+            _reach(entry, user_id, status, mark)
         edit = self._edits.pop(message_id, None)
         if edit is not None:
             self._edit(edit)
@@ -264,14 +284,14 @@ class Conversation:
 
     def _mark_mine(self, status: str, mark: Delivered) -> None:
         self._mark("mine", status, mark.message_id)
-        entry = self._by_id.get(mark.message_id)
-        if entry is not None and mark.user_id is not None and entry.shown.delivering is not None:
-            field = {"dlvrd": mark.timestamp} if status == "unread" else {"read": mark.timestamp}
-            members = [
-                msgspec.structs.replace(each, **field) if each.user_id == mark.user_id else each
-                for each in entry.shown.delivering
-            ]
-            entry.change(delivering=members)
+        user_id = mark.user_id
+        if user_id is None or user_id == self.chat_id:
+            return  # a dialog has no members to tell apart
+        before = self._reached.get((user_id, status))
+        if before is None or before.message_id < mark.message_id:
+            self._reached[user_id, status] = mark
+            for entry in self._by_id.values():
+                _reach(entry, user_id, status, mark)
 
     def _mark(self, whose: str, status: str, up_to: int) -> None:
         marks = self._marks[whose]
@@ -286,6 +306,23 @@ class Conversation:
 def _place(entry: _Entry) -> tuple[bool, int, int]:
     message_id = entry.shown.message_id
     return (message_id is None, message_id or 0, entry.order)
+
+
+def _reach(entry: _Entry, user_id: str, status: str, mark: Delivered) -> None:
+    if entry.shown.is_mine and (entry.shown.message_id or 0) <= mark.message_id:
+        it = Delivering(user_id=user_id, dlvrd=mark.timestamp, read=mark.timestamp if status == "read" else None)
+        entry.change(delivering=_furthest(entry.shown.delivering, [it]))
+
+
+def _furthest(one: list[Delivering] | None, other: list[Delivering] | None) -> list[Delivering] | None:
+    """What either knows of each member; what is known already stays."""
+    known = {each.user_id: each for each in one or []}
+    for each in other or []:
+        before = known.get(each.user_id, each)
+        dlvrd = each.dlvrd if before.dlvrd is None else before.dlvrd
+        read = each.read if before.read is None else before.read
+        known[each.user_id] = msgspec.structs.replace(before, dlvrd=dlvrd, read=read)
+    return list(known.values()) if known else one or other
 
 
 def _edit_of(

@@ -24,8 +24,11 @@ __all__ = [
     "edit_payload",
     "new_payload",
     "page_payload",
+    "reply_of",
 ]
 
+_NO_ID = 2**63
+"""From here on a number is no id that a server could keep."""
 MOST_MESSAGES = 500
 """ "count? 1-500, default 300" """
 
@@ -103,12 +106,16 @@ def checked_text(payload_type: str, name: str, value: Any) -> str:
     """``value``, which must be a text that can be sent and is not empty."""
     if not isinstance(value, str) or not value:
         raise InvalidCall(payload_type, name, "must be a non-empty string")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidCall(payload_type, name, "has half a character, which cannot be sent") from None
     return value
 
 
 def checked_id(payload_type: str, name: str, value: Any) -> int:
     """``value``, which must be the id of a message."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _NO_ID:
         raise InvalidCall(payload_type, name, "must be the id of a message, a whole number")
     return value
 
@@ -125,24 +132,31 @@ def new_payload(
     Raises:
         InvalidCall: an argument cannot make one; of ``message`` and ``attachments`` one may be empty.
     """
-    payload = {"chatId": checked_text("new", "chat_id", chat_id), "message": message}
-    payload["clientMessageId"] = checked_text("new", "client_message_id", client_message_id)
+    attached = _attached("new", attachments)
     if not isinstance(message, str) or not (message or attachments):
         raise InvalidCall("new", "message", "must be a non-empty string, or come with attachments")
-    payload |= _attached("new", attachments)
+    payload = {
+        "chatId": checked_text("new", "chat_id", chat_id),
+        "message": message,
+        "clientMessageId": checked_text("new", "client_message_id", client_message_id),
+    }
+    reply = reply_of(reply_to)
+    return payload | attached | ({} if reply is None else {"replyTo": dump(reply)})
+
+
+def reply_of(reply_to: ReplyTo | Message | None) -> ReplyTo | None:
+    """What an answer to this message carries of it."""
     if isinstance(reply_to, Message):
-        reply_to = ReplyTo(
+        return ReplyTo(
             message_id=reply_to.message_id,
             client_message_id=reply_to.client_message_id,
             message=reply_to.message,
             sender=reply_to.sender,
             created_at=reply_to.created_at,
         )
-    if reply_to is not None:
-        if not isinstance(reply_to, ReplyTo):
-            raise InvalidCall("new", "reply_to", "must be a Message or a ReplyTo")
-        payload["replyTo"] = dump(reply_to)
-    return payload
+    if reply_to is not None and not isinstance(reply_to, ReplyTo):
+        raise InvalidCall("new", "reply_to", "must be a Message or a ReplyTo")
+    return reply_to
 
 
 def edit_payload(chat_id: str, message_id: int, message: str, attachments: Sequence[Attachment] = ()) -> dict[str, Any]:
@@ -180,6 +194,6 @@ def page_payload(chat_id: str, start_id: int | None, end_id: int | None, count: 
 
 
 def _attached(payload_type: str, attachments: Sequence[Attachment]) -> dict[str, Any]:
-    if isinstance(attachments, str) or not all(isinstance(each, Attachment) for each in attachments):
+    if not isinstance(attachments, (list, tuple)) or not all(isinstance(each, Attachment) for each in attachments):
         raise InvalidCall(payload_type, "attachments", "must be a list of Attachment")
     return {"attachments": dump(list(attachments))} if attachments else {}

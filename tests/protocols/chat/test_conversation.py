@@ -78,10 +78,28 @@ def test_what_could_not_be_sent_failed_and_may_be_tried_again(chat: Conversation
     assert (only(chat).status, only(chat).error) == ("failed", error)
     chat.sending("mine", "hi", [], None, 6.0)
     assert (only(chat).status, only(chat).error) == ("pending", None)
+    chat.failed("mine", error)
+    chat.sending("mine", "hi again", [], None, 6.0)
+    assert only(chat).message == "hi again"
     chat.sent("mine", receipt(1))
     chat.failed("mine", error)
     chat.sending("mine", "hi", [], None, 7.0)
-    assert texts(chat) == [("hi", "undelivered")]
+    assert texts(chat) == [("hi again", "undelivered")]
+
+
+def test_the_text_is_the_one_that_the_server_has(chat: Conversation) -> None:
+    """The first try was stored after all, and the second had another text; or it was edited elsewhere."""
+    chat.sending("mine", "second try", [], None, 5.0)
+    chat.sent("mine", receipt(1))
+    chat.loaded([stored(1, clientMessageId="mine", sender="ada", message="first try")])
+    assert texts(chat) == [("first try", "unread")]
+    chat.loaded([stored(1, clientMessageId="mine", sender="ada", message="edited", updatedAt=99)])
+    assert (only(chat).message, only(chat).edited) == ("edited", True)
+    chat.apply(new(1, "first try", sender="ada", clientMessageId="mine"))
+    assert only(chat).message == "edited"
+    chat.apply(event("edit", messageId=2, originalMessageId=1, message="edited again"))
+    chat.loaded([stored(1, clientMessageId="mine", sender="ada", message="edited", updatedAt=99)])
+    assert only(chat).message == "edited again"
 
 
 def test_answers_about_what_is_not_known_are_no_matter(chat: Conversation) -> None:
@@ -124,19 +142,31 @@ def test_marks_advance_what_is_ours_up_to_a_message(chat: Conversation) -> None:
 
 
 def test_what_we_mark_advances_what_is_theirs(chat: Conversation) -> None:
-    chat.marked("read", None)
     for number in (1, 2, 3):
         chat.apply(new(number, str(number)))
     chat.sending("mine", "hi", [], None, 1.0)
     chat.sent("mine", receipt(4))
     chat.marked("read", 1)
-    chat.marked("unread", None)
-    assert [status for _, status in texts(chat)] == ["read", "unread", "unread", "undelivered"]
+    chat.marked("unread", 3)
+    chat.apply(new(5, "after that"))
+    assert [status for _, status in texts(chat)] == ["read", "unread", "unread", "undelivered", "undelivered"]
+
+
+def test_what_one_member_of_a_group_read_is_told_of_all_before_it() -> None:
+    chat = Conversation("team", "ada")
+    mark = _in_team("read", {"userId": "eve", "messageId": 2})
+    chat.apply(load_event(mark))
+    for number in (1, 2, 3):
+        chat.loaded([stored(number, sender="ada", delivering=[{"userId": "bob", "dlvrd": 5}])])
+    chat.apply(load_event(mark))
+    chat.apply(load_event(_in_team("read", {"userId": "bob", "messageId": 1})))
+    reached = [{each.user_id: each.read for each in shown.delivering or []} for shown in chat.messages()]
+    assert reached == [{"bob": 60, "eve": 60}, {"bob": None, "eve": 60}, {"bob": None}]
 
 
 def test_a_group_tells_how_far_it_got_with_each() -> None:
     chat = Conversation("team", "ada")
-    members = [{"userId": "bob", "dlvrd": 5}, {"userId": "eve", "dlvrd": 5}]
+    members = [{"userId": "bob"}, {"userId": "eve", "dlvrd": 5}]
     chat.loaded([stored(1, sender="ada", delivering=members)])
     chat.apply(load_event(_in_team("read", {"userId": "eve"})))
     chat.apply(load_event(_in_team("dlvrd", {"userId": "bob"})))
