@@ -221,27 +221,22 @@ class ChatService(Service[ChatConfig, Event[Any]]):
             InvalidCall: an argument cannot make a message.
         """
         client_id = secrets.token_urlsafe(12) if client_message_id is None else client_message_id
+        inside = self._inside  # the service itself must not be held
         reply = reply_of(reply_to)
         payload = new_payload(chat_id, message, client_id, attachments, reply)
 
         def begun() -> None:
-            live = self_inside.known(chat_id)
-            if live is not None:
-                wall = self_inside.life.clock.wall()
-                live.conversation.sending(client_id, message, list(attachments), reply, wall)
-                live.show()
+            wall = inside.life.clock.wall()
+            inside.settle(chat_id, None, lambda it: it.sending(client_id, message, list(attachments), reply, wall))
 
         def settled(receipt: Any, error: Exception | None) -> None:
-            live = self_inside.known(chat_id)
-            if live is not None:
-                if error is None:
-                    live.conversation.sent(client_id, receipt)
-                else:
-                    live.conversation.failed(client_id, error)
-                live.show()
+            inside.settle(
+                chat_id,
+                error,
+                lambda it: it.sent(client_id, receipt) if error is None else it.failed(client_id, error),
+            )
 
-        self_inside = self._inside  # the service itself must not be held
-        return self._inside.send(self._request("new", payload), begun, settled)
+        return inside.send(self._request("new", payload), begun, settled)
 
     def edit(
         self, chat_id: str, message_id: int, message: str, *, attachments: Sequence[Attachment] = ()
@@ -312,10 +307,7 @@ class ChatService(Service[ChatConfig, Event[Any]]):
         inside = self._inside
 
         def settled(receipt: Any, error: Exception | None) -> None:
-            live = inside.known(chat_id)
-            if live is not None and error is None:
-                changed(live.conversation, receipt)
-                live.show()
+            inside.settle(chat_id, error, lambda it: changed(it, receipt) if error is None else None)
 
         return inside.send(self._request(payload_type, payload), None, settled)
 
@@ -323,10 +315,8 @@ class ChatService(Service[ChatConfig, Event[Any]]):
         inside = self._inside
 
         def settled(page: Any, error: Exception | None) -> None:
-            live = inside.known(chat_id)
-            if live is not None and error is None:
-                live.conversation.loaded(page)
-                live.show()
+            if error is None:
+                inside.settle(chat_id, None, lambda it: it.loaded(page))
 
         return inside.send(self._request("messages", page_payload(chat_id, None, end_id, count)), None, settled)
 

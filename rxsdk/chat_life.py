@@ -69,7 +69,8 @@ class Live:
     def __init__(self, chat_id: str, user_id: str, life: Life, joined: Callable[[], None]) -> None:
         self.conversation = Conversation(chat_id, user_id)
         self.stream: Multicast[tuple[Shown, ...]] = life.stream(keep_latest=True, joined=joined)
-        self.is_asked_for = False
+        self.is_loaded = False
+        self.is_loading = False
         self._told: tuple[Shown, ...] | None = None
 
     def show(self, delivered: Callable[[bool], None] | None = None) -> bool:
@@ -302,10 +303,6 @@ class ChatLife:
                 live = self._lives[chat_id] = Live(chat_id, user_id, self.life, joined)
         return live
 
-    def known(self, chat_id: str) -> Live | None:
-        """The conversation of this chat, if anybody ever asked for it; on the loop."""
-        return self._lives.get(chat_id)
-
     def _joined(self, chat_id: str) -> None:
         live = self._lives.get(chat_id)
         if live is not None and self.life.is_open:
@@ -313,11 +310,14 @@ class ChatLife:
 
     def _follow(self, live: Live) -> None:
         self._release(None)
-        if not live.is_asked_for:
+        if not live.is_loaded:
             self._load(live)
 
     def _load(self, live: Live) -> None:
-        live.is_asked_for = True
+        """Ask for the latest page, unless it is on its way: what it will tell is newer than anything sent before."""
+        if live.is_loading:
+            return
+        live.is_loading = True
         chat_id = live.conversation.chat_id
         request = Request(
             "messages",
@@ -328,6 +328,8 @@ class ChatLife:
         self.send(request, None, partial(self._loaded, live))
 
     def _loaded(self, live: Live, page: Any, error: Exception | None) -> None:
+        live.is_loading = False
+        live.is_loaded = error is None
         if error is None:
             live.conversation.loaded(page)
             live.show()
@@ -336,9 +338,20 @@ class ChatLife:
                 self._lives.pop(live.conversation.chat_id, None)
             live.stream.fail(error)
         else:
-            live.is_asked_for = False
-            if isinstance(error, CallTimeout) and live.stream.has_observers:
-                self._load(live)  # else it is when somebody comes, or the connection is back
+            self._doubt(live, error)
+
+    def settle(self, chat_id: str, error: Exception | None, change: Callable[[Conversation], None]) -> None:
+        """Bring what became of a request into the conversation it is about, if anybody ever asked for that."""
+        live = self._lives.get(chat_id)
+        if live is not None:
+            change(live.conversation)
+            live.show()
+            self._doubt(live, error)
+
+    def _doubt(self, live: Live, error: Exception | None) -> None:
+        """A request was not answered: the server knows what has become of it. After a loss it is asked anyway."""
+        if isinstance(error, CallTimeout) and live.stream.has_observers:
+            self._load(live)
 
     # -- the connection
 

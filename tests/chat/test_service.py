@@ -172,14 +172,31 @@ def test_what_was_lost_on_its_way_is_sent_again_under_the_same_id(join: Join, se
 def test_what_failed_may_be_sent_again_by_hand(join: Join, server: ChatEmulator) -> None:
     ada = join("ada", timeout_s=0.2)
     states = following(ada, "bob")
-    server.silence("new", times=1, execute=True)
+    server.silence("new", times=1)
     with pytest.raises(CallTimeout):
         ada.send("bob", "once", client_message_id="c1").result(10)
     wait_until(lambda: states and said(states[-1]) == [("once", "failed")])
     assert isinstance(states[-1][0].error, CallTimeout)
     assert ada.send("bob", "once", client_message_id="c1").result(10).message_id == 1
     wait_until(lambda: said(states[-1]) == [("once", "undelivered")])
-    assert ["pending" for state in states if said(state) == [("once", "pending")]] == ["pending", "pending"]
+    assert [each[0][1] for state in states if (each := said(state))] == ["pending", "failed", "pending", "undelivered"]
+
+
+def test_what_was_not_answered_is_looked_up(join: Join, server: ChatEmulator) -> None:
+    """The server has stored it, or done it, and only its answer is missing."""
+    ada, bob = join("ada", timeout_s=0.2), join("bob")
+    states = following(ada, "bob")
+    server.silence("new", times=1, execute=True)
+    with pytest.raises(CallTimeout):
+        ada.send("bob", "once", client_message_id="c1").result(10)
+    wait_until(lambda: states and said(states[-1]) == [("once", "undelivered")])
+    assert ada.send("bob", "once", client_message_id="c1").result(10).message_id == 1, "no harm is done"
+    bob.send("ada", "theirs").result(10)
+    for kind, call in (("read", ada.mark_read), ("delete", lambda chat_id: ada.delete(chat_id, 1))):
+        server.silence(kind, times=1, execute=True)
+        with pytest.raises(CallTimeout):
+            call("bob").result(10)
+    wait_until(lambda: said(states[-1]) == [(None, "deleted"), ("theirs", "read")])
 
 
 def test_sending_while_away_waits_and_shows_pending(join: Join, server: ChatEmulator) -> None:
