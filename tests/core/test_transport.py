@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from rxsdk.core.transport import Transport
-from rxsdk.errors import ConnectionLost
 from tests.core.fakes import until
 from tests.core.wire import (
     BINARY,
@@ -18,64 +15,21 @@ from tests.core.wire import (
     PING,
     TEXT,
     Ear,
-    Serve,
     accept,
     close_frame,
     frame,
     goodbye,
+    meet,
     opener,
     read_frame,
     read_request,
     run,
+    sending,
     tcp_server,
     websocket_server,
 )
 
 pytestmark = pytest.mark.usefixtures("library")
-
-Scene = Callable[[Transport, Ear], Awaitable[None]]
-
-
-def meet(play: Serve, scene: Scene, **settings: Any) -> Ear:
-    """Open a WebSocket to a server that does ``play``, and let ``scene`` use it."""
-    ear = Ear()
-
-    async def both() -> None:
-        async with websocket_server(play) as port:
-            transport = await opener(f"ws://127.0.0.1:{port}/ws", **settings)()
-            transport.start(ear)
-            await scene(transport, ear)
-            await transport.close()
-
-    run(both())
-    return ear
-
-
-def sending(*data: bytes) -> Serve:
-    """Send ``data``, one TCP segment each as far as that can be had, and then wait for the client to go."""
-
-    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for piece in data:
-            writer.write(piece)
-            await writer.drain()
-            await asyncio.sleep(0)
-        await goodbye(reader, writer)
-
-    return play
-
-
-async def until_lost(transport: Transport, ear: Ear) -> None:
-    await ear.until(lambda: ear.lost)
-    assert not transport.writable
-    transport.write([b"into the void"])  # harmless
-
-
-def lost_with(*data: bytes, **settings: Any) -> ConnectionLost:
-    """How a connection is lost to a server that sends ``data``."""
-    error = meet(sending(*data), until_lost, **settings).lost
-    assert isinstance(error, ConnectionLost)
-    return error
-
 
 # -- messages
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Literal
 
 from rxsdk.core.transport import Handshake, Transport, websocket_connect
-from rxsdk.errors import TransportError
+from rxsdk.errors import ConnectionLost, TransportError
 from tests.core.fakes import until
 
 TEXT, BINARY, CONT, CLOSE, PING = 1, 2, 0, 8, 9
@@ -173,3 +173,47 @@ def run(scene: Awaitable[None]) -> None:
 
     asyncio.run(main())
     gc.collect()  # an open socket would warn, and a warning is an error
+
+
+Scene = Callable[[Transport, Ear], Awaitable[None]]
+
+
+def meet(play: Serve, scene: Scene, **settings: Any) -> Ear:
+    """Open a WebSocket to a server that does ``play``, and let ``scene`` use it."""
+    ear = Ear()
+
+    async def both() -> None:
+        async with websocket_server(play) as port:
+            transport = await opener(f"ws://127.0.0.1:{port}/ws", **settings)()
+            transport.start(ear)
+            await scene(transport, ear)
+            await transport.close()
+
+    run(both())
+    return ear
+
+
+def sending(*data: bytes) -> Serve:
+    """Send ``data``, one TCP segment each as far as that can be had, and then wait for the client to go."""
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for piece in data:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+        await goodbye(reader, writer)
+
+    return play
+
+
+async def until_lost(transport: Transport, ear: Ear) -> None:
+    await ear.until(lambda: ear.lost)
+    assert not transport.writable
+    transport.write([b"into the void"])  # harmless
+
+
+def lost_with(*data: bytes, **settings: Any) -> ConnectionLost:
+    """How a connection is lost to a server that sends ``data``."""
+    error = meet(sending(*data), until_lost, **settings).lost
+    assert isinstance(error, ConnectionLost)
+    return error
