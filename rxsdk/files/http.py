@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from rxsdk.errors import ConfigurationError, ConnectionLost, DownloadError, InvalidCall, RemoteProtocolError
-from rxsdk.files.sources import Upload
+from rxsdk.files.sources import Buffer, Upload
 from rxsdk.protocols.limp.codec import decode_frame
 from rxsdk.protocols.limp.res import Res
 
@@ -133,13 +133,17 @@ class HttpFiles:
     # -- uploads, level 6.1
 
     async def post(
-        self, module: str, upload: Upload, chunk_size: int, sent: Callable[[int], Coroutine[Any, Any, None]]
+        self,
+        module: str,
+        upload: Upload,
+        chunks: AsyncGenerator[Buffer, None],
+        sent: Callable[[int], Coroutine[Any, Any, None]],
     ) -> Res[Any]:
         """``POST /file/create``: one file as a form, streamed; ``sent`` is told of the bytes as they go out.
 
         Raises:
             ConnectionLost: not reached, or broken off. RemoteProtocolError: the answer is none.
-            OSError, EOFError: the file cannot be read.
+            UploadError: the file cannot be read.
         """
         import httpx  # noqa: PLC0415 - an extra
 
@@ -147,7 +151,7 @@ class HttpFiles:
         headers = {**self._settings.session_headers(), **form.headers}
         try:
             url = f"{http_base(self._settings.api)}/file/create"
-            response = await self._opened().post(url, headers=headers, content=form.body(chunk_size, sent))
+            response = await self._opened().post(url, headers=headers, content=form.body(chunks, sent))
         except httpx.HTTPError as error:
             raise ConnectionLost(f"file/create: {str(error) or type(error).__name__}") from error
         try:
@@ -177,7 +181,6 @@ class _Form:
             f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="file"\r\n'
             f"Content-Type: application/octet-stream\r\n\r\n"
         )
-        self._upload = upload
         self._head = "".join(parts).encode()
         self._tail = f"\r\n--{boundary}--\r\n".encode()
         self.headers = {
@@ -186,11 +189,11 @@ class _Form:
         }
 
     async def body(
-        self, chunk_size: int, sent: Callable[[int], Coroutine[Any, Any, None]]
+        self, chunks: AsyncGenerator[Buffer, None], sent: Callable[[int], Coroutine[Any, Any, None]]
     ) -> AsyncGenerator[bytes, None]:
         """The whole of it."""
         yield self._head
-        async with aclosing(self._upload.source.chunks(chunk_size)) as chunks:
+        async with aclosing(chunks):
             async for chunk in chunks:
                 yield bytes(chunk)
                 await sent(len(chunk))

@@ -8,19 +8,22 @@ attribute. However large, of a file no more than a chunk is read at a time.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import mimetypes
 import os
 import stat
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol
 
 import aiofiles
 
+from rxsdk.core.clock import Clock, done_within
 from rxsdk.errors import UploadError
 from rxsdk.protocols.limp.uploads import FileInfo, chunk_doc
 
@@ -68,7 +71,7 @@ class Source(Protocol):
     info: FileInfo
 
     def chunks(self, size: int) -> AsyncGenerator[Buffer, None]:
-        """The bytes from the beginning, ``size`` at a time. Raises OSError, or EOFError when the file has changed."""
+        """The bytes from the beginning, ``size`` at a time. Raises EOFError when the file has changed; and anything."""
         ...
 
 
@@ -80,6 +83,33 @@ class Upload:
     index: int
     source: Source
     is_listed: bool
+
+    async def chunks(self, size: int, clock: Clock, patience_s: float | None) -> AsyncGenerator[Buffer, None]:
+        """The bytes from the beginning, ``size`` at a time.
+
+        Raises:
+            UploadError: the file has changed or cannot be read (any more), or gave nothing for ``patience_s``.
+        """
+        try:
+            async with aclosing(self.source.chunks(size)) as chunks:
+                while (chunk := await _within(clock, patience_s, anext(chunks, None))) is not None:
+                    yield chunk
+        except Exception as error:
+            is_told = isinstance(error, (OSError, EOFError)) and str(error)
+            problem = str(error) if is_told else f"cannot be read: {type(error).__name__}: {error}"
+            raise UploadError(self.attr, self.source.info.name, problem) from error
+
+
+async def _within(clock: Clock, patience_s: float | None, chunk: Awaitable[Buffer | None]) -> Buffer | None:
+    reading = asyncio.ensure_future(chunk)
+    try:
+        if not await done_within(clock, patience_s, reading):
+            raise EOFError(f"gave no bytes for {patience_s:g} s")
+        return reading.result()
+    finally:
+        if not reading.done():
+            reading.cancel()
+            await asyncio.wait([reading])
 
 
 def take_files(doc: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Upload]]:
@@ -144,7 +174,11 @@ def _info(attr: str, file: File, name: str | None, size: int, modified_ms: int) 
         if type(modified_ms) is not int:  # "lastModified is an integer in milliseconds"; a float is refused
             raise UploadError(attr, name, "last_modified_ms must be a whole number of milliseconds")
     info = FileInfo(name, size, mime_type, modified_ms)
-    if len(chunk_doc(attr, 0, 0, 0, info, "")) > _MOST_HEAD_BYTES:
+    try:
+        head_bytes = len(chunk_doc(attr, 0, 0, 0, info, ""))
+    except UnicodeEncodeError as error:
+        raise UploadError(attr, name, f"has particulars that cannot be sent: {error}") from None
+    if head_bytes > _MOST_HEAD_BYTES:
         raise UploadError(attr, f"{name[:40]}…", "has a name or type that would make its chunks too large to send")
     return info
 
@@ -166,20 +200,22 @@ class _PathSource:
     def __init__(self, attr: str, file: File, path: Path) -> None:
         self._path = path
         try:
-            status = path.stat()
-            if stat.S_ISDIR(status.st_mode):
-                raise UploadError(attr, str(path), "is a directory")
-            if not stat.S_ISREG(status.st_mode):
-                raise UploadError(attr, str(path), "is no regular file, so its size is unknown")
-            with path.open("rb"):
-                pass  # readable, or the error below says why not
+            with open(path, "rb", opener=_without_waiting) as opened:
+                status = os.fstat(opened.fileno())
+        except IsADirectoryError:
+            raise UploadError(attr, str(path), "is a directory") from None
         except OSError as error:
             raise UploadError(attr, str(path), error.strerror or str(error)) from error
+        except ValueError as error:  # a NUL
+            raise UploadError(attr, ascii(str(path)), f"is no path: {error}") from error
+        if not stat.S_ISREG(status.st_mode):
+            raise UploadError(attr, str(path), "is no regular file, so its size is unknown")
         self._state = _state(status)
         self.info = _info(attr, file, path.name, status.st_size, status.st_mtime_ns // 1_000_000)
 
     async def chunks(self, size: int) -> AsyncGenerator[Buffer, None]:
-        async with aiofiles.open(self._path, "rb") as file:
+        async with aiofiles.open(self._path, "rb", opener=_without_waiting) as file:
+            _check_state(self._state, os.fstat(file.fileno()))
             left = self.info.size
             while left:
                 chunk = await _read(file.read, min(size, left))
@@ -187,6 +223,11 @@ class _PathSource:
                 if not left:  # before the last chunk goes out, and with it the file
                     _check_state(self._state, os.fstat(file.fileno()))
                 yield chunk
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open it; a pipe nobody writes to would be waited for."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _state(status: os.stat_result) -> tuple[int, ...]:
@@ -197,7 +238,7 @@ def _check_state(before: tuple[int, ...], status: os.stat_result) -> None:
     now = _state(status)
     if now != before:
         how = "became shorter" if now[1] < before[1] else "grew" if now[1] > before[1] else "changed"
-        raise EOFError(f"{how} while it was read")
+        raise EOFError(f"{how} after the call was made")
 
 
 class _OpenSource:
@@ -207,12 +248,11 @@ class _OpenSource:
         name = os.path.basename(name) if isinstance(name, str) else None
         shown = file.name or name or "open file"
         try:
-            if isinstance(cast(Any, opened).read(0), str):
-                raise UploadError(attr, shown, 'is open as text; open it with mode "rb"')
+            _check_binary(attr, shown, opened.read(0))
             self._start = opened.tell()
             size = opened.seek(0, os.SEEK_END) - self._start
             opened.seek(self._start)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise UploadError(attr, shown, f"cannot be read, or has no known size: {error}") from error
         status = _status(opened)
         self._state = None if status is None else _state(status)
@@ -221,15 +261,12 @@ class _OpenSource:
 
     async def chunks(self, size: int) -> AsyncGenerator[Buffer, None]:
         at, end = self._start, self._start + self.info.size
-        try:
-            while at < end:
-                chunk = await asyncio.to_thread(self._read_at, at, min(size, end - at))
-                at += len(chunk)
-                if at == end:
-                    await asyncio.to_thread(self._check_end, end)
-                yield chunk
-        except ValueError as error:
-            raise OSError(str(error)) from error  # it was closed meanwhile
+        while at < end:
+            chunk = await asyncio.to_thread(self._read_at, at, min(size, end - at))
+            at += len(chunk)
+            if at == end:
+                await asyncio.to_thread(self._check_end, end)
+            yield chunk
 
     def _read_at(self, at: int, size: int) -> bytes:
         """In one step: the same open file may be on its way twice, and has one position."""
@@ -239,7 +276,7 @@ class _OpenSource:
             while len(chunk) < size:  # raw files may like it so
                 more = self._file.read(size - len(chunk))
                 if not more:
-                    raise EOFError("became shorter while it was read")
+                    raise EOFError("became shorter after the call was made")
                 chunk += more
             return chunk
 
@@ -249,11 +286,20 @@ class _OpenSource:
             _check_state(self._state, status)
         with _one_position:
             if self._file.seek(0, os.SEEK_END) > end:
-                raise EOFError("grew while it was read")
+                raise EOFError("grew after the call was made")
             self._file.seek(end)
 
 
 _one_position = threading.Lock()
+
+
+def _check_binary(attr: str, name: str, got: Any) -> None:
+    if isinstance(got, str):
+        raise UploadError(attr, name, 'is open as text; open it with mode "rb"')
+    if not isinstance(got, bytes):
+        if inspect.iscoroutine(got):
+            got.close()
+        raise UploadError(attr, name, f"is no open binary file: its read gives {type(got).__name__}")
 
 
 def _status(opened: BinaryIO) -> os.stat_result | None:
@@ -278,14 +324,20 @@ class _IterableSource:
             raise EOFError("would have to start over, but its async iterator gives its bytes only once")
         self._was_begun = True
         waiting, left = bytearray(), self.info.size
-        async for piece in pieces:
-            waiting += piece
-            while len(waiting) >= size and left > size:
-                left -= size
-                yield bytes(waiting[:size])
-                del waiting[:size]
-            if len(waiting) > left:
-                break
+        try:
+            async for piece in pieces:
+                if not isinstance(piece, (bytes, bytearray, memoryview)):
+                    raise TypeError(f"its iterator gave {type(piece).__name__}, not bytes")
+                waiting += piece
+                while len(waiting) >= size and left > size:
+                    left -= size
+                    yield bytes(waiting[:size])
+                    del waiting[:size]
+                if len(waiting) > left:
+                    break
+        finally:
+            if hasattr(pieces, "aclose"):
+                await pieces.aclose()
         if len(waiting) != left:
             raise EOFError(f"gave {'more' if len(waiting) > left else 'fewer'} bytes than its size")
         yield bytes(waiting)
@@ -297,6 +349,6 @@ async def _read(read: Callable[[int], Awaitable[bytes]], size: int) -> bytes:
     while len(chunk) < size:
         more = await read(size - len(chunk))
         if not more:
-            raise EOFError("became shorter while it was read")
+            raise EOFError("became shorter after the call was made")
         chunk += more
     return chunk

@@ -348,11 +348,10 @@ class Uploader:
             await job.going.wait()
             job.meter.sending()
             try:
-                res = await http.post(job.request.endpoint.partition("/")[0], upload, self._chunk_size, sent)
+                chunks = upload.chunks(self._chunk_size, self._life.clock, job.request.timeout_s)
+                res = await http.post(job.request.endpoint.partition("/")[0], upload, chunks, sent)
             except ConnectionLost as error:
                 raise _LaneLost from error
-            except (OSError, EOFError) as error:
-                raise UploadError(upload.attr, upload.source.info.name, str(error)) from error
             if res.status == 200:
                 return res.docs[0]["_id"]
             refusals += 1
@@ -373,15 +372,14 @@ class Uploader:
             except _FileSpoiled:
                 window = 1
                 job.meter.starts_over(transfer.accepted)
-            except (OSError, EOFError) as error:
-                raise UploadError(upload.attr, upload.source.info.name, str(error)) from error
             finally:
                 for chunk in transfer.on_their_way:
                     lane.withdraw(chunk.request)
 
     async def _send_chunks(self, job: Job, lane: Lane, transfer: _Transfer, window: int) -> None:
         number = 0
-        async with aclosing(transfer.upload.source.chunks(self._chunk_size)) as contents:
+        chunks = transfer.upload.chunks(self._chunk_size, self._life.clock, job.request.timeout_s)
+        async with aclosing(chunks) as contents:
             async for content in contents:
                 number += 1
                 while len(transfer.on_their_way) >= window:

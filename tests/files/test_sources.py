@@ -11,8 +11,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiofiles
 import pytest
 
+from rxsdk.core.clock import LoopClock
 from rxsdk.errors import UploadError
 from rxsdk.files import File
 from rxsdk.files.sources import PLACEHOLDER, Source, take_files
@@ -242,7 +244,9 @@ def test_paths_that_cannot_be_read(tmp_path: Path, path: Path, monkeypatch: pyte
     def refuse(*_: Any) -> Any:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    assert "is no path" in problem_of(Path("a\0b")).problem
+    assert problem_of(tmp_path / ("n" * 5000)).problem == "File name too long"
+    monkeypatch.setattr(os, "open", refuse)
     error = problem_of(path)
     assert (error.name, error.problem) == (str(path), "Permission denied")
     assert isinstance(error.__cause__, PermissionError)
@@ -288,6 +292,22 @@ def test_one_open_file_twice_at_once(path: Path) -> None:
             return await asyncio.gather(*map(read, sources))
 
         assert asyncio.run(both()) == [BYTES, BYTES]
+
+
+@pytest.mark.parametrize("other", ["file", "pipe"])
+def test_another_file_in_its_place_is_seen_before_a_byte_is_given(path: Path, tmp_path: Path, other: str) -> None:
+    source = source_of(path)
+    path.unlink()
+    if other == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(BYTES)
+
+    async def first() -> object:
+        return await anext(source.chunks(10))
+
+    with pytest.raises(EOFError, match="changed|shorter"):
+        asyncio.run(first())
 
 
 def test_a_file_that_is_gone_when_its_turn_comes(path: Path) -> None:
@@ -367,5 +387,104 @@ def test_an_open_file_that_became_shorter_or_was_closed(path: Path) -> None:
         os.truncate(path, 1500)
         with pytest.raises(EOFError, match="shorter"):
             content_of(source)
-    with pytest.raises(OSError, match="closed file"):
+    with pytest.raises(ValueError, match="closed file"):
         content_of(source)
+
+
+def test_an_open_file_whose_methods_are_coroutines_or_lie(path: Path) -> None:
+    class Odd(io.BytesIO):
+        def read(self, size: int | None = -1) -> Any:
+            return bytearray(super().read(size))
+
+    assert "its read gives bytearray" in problem_of(Odd(b"1")).problem
+
+    async def with_aiofiles() -> None:
+        async with aiofiles.open(path, "rb") as opened:
+            assert "its read gives coroutine" in problem_of(opened).problem
+
+    asyncio.run(with_aiofiles())
+
+
+def test_an_attribute_or_a_type_that_is_no_text() -> None:
+    assert "cannot be sent" in problem_of(File(b"1", mime_type="x/\ud800")).problem
+    with pytest.raises(UploadError, match="cannot be sent"):
+        take_files({"\ud800": File(b"1", name="a")})
+
+
+# -- whatever a source does, the error names the file
+
+
+async def raising() -> AsyncIterator[bytes]:
+    yield b"1"
+    raise KeyError("oh")
+
+
+async def giving(*values: Any) -> AsyncIterator[Any]:
+    for value in values:
+        yield value
+
+
+async def stuck() -> AsyncIterator[bytes]:
+    yield b"1"
+    await asyncio.get_running_loop().create_future()
+
+
+def uploaded(value: Any, patience_s: float | None = None) -> None:
+    _, [upload] = take_files({"photo": value})
+
+    async def read() -> None:
+        clock = LoopClock(asyncio.get_running_loop())
+        async for _ in upload.chunks(1, clock, patience_s):
+            pass
+
+    asyncio.run(read())
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        (raising(), "cannot be read: KeyError: 'oh'"),
+        (giving("text"), "cannot be read: TypeError: its iterator gave str, not bytes"),
+        (giving([1, 2]), "its iterator gave list, not bytes"),
+        (giving(b"12", 5), "its iterator gave int, not bytes"),
+        (giving(b"12"), "gave fewer bytes than its size"),
+        (giving(b"12", b"34"), "gave more bytes than its size"),
+        (stuck(), "gave no bytes for 0.01 s"),
+    ],
+)
+def test_an_iterable_that_fails(values: Any, problem: str) -> None:
+    with pytest.raises(UploadError) as caught:
+        uploaded(File(values, name="a", size=3), patience_s=0.01)
+    assert problem in caught.value.problem
+    assert (caught.value.attr, caught.value.name) == ("photo", "a")
+
+
+def test_an_iterator_is_closed_when_it_is_left() -> None:
+    ended = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"1"
+        finally:
+            ended.append(True)
+
+    with pytest.raises(UploadError, match="more bytes"):
+        uploaded(File(endless(), name="a", size=3))
+    assert ended == [True]
+
+
+def test_one_generator_in_two_calls_at_once_is_sent_by_neither_or_one() -> None:
+    once = File(pieces(1, 1, 1), name="a", size=3)
+    _, both = take_files({"photo": [once, once]})
+
+    async def read() -> list[Any]:
+        async def one(upload: Any) -> bytes:
+            clock = LoopClock(asyncio.get_running_loop())
+            return b"".join([bytes(chunk) async for chunk in upload.chunks(1, clock, None)])
+
+        return await asyncio.gather(*map(one, both), return_exceptions=True)
+
+    outcomes = asyncio.run(read())
+    assert all(isinstance(outcome, UploadError) or outcome == BYTES[:3] for outcome in outcomes)
+    assert any(isinstance(outcome, UploadError) for outcome in outcomes)
