@@ -246,6 +246,8 @@ class Lanes:
             self._turns = [one for one in self._turns if one is not turn]
             if turn.lane.done():
                 self.leave(turn.lane.result(), claim, clean=True)
+            else:
+                self._give()  # those behind it may have waited for it alone
             raise
         return lane
 

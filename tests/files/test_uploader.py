@@ -87,6 +87,20 @@ def test_a_plain_call_that_names_an_attribute_is_not_touched_by_an_upload_to_it(
         assert stored(emulator) == {"up": {"many": [content(3000)]}, "plain": {}}
 
 
+def test_one_who_gives_up_waiting_holds_nobody_up(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+        emulator.silence("file/upload", times=1)
+        going = upload(api, "going", file=file(10))
+        emulator.wait_until(lambda e: (2, "file/upload") in endpoints(e))
+        between = upload(api, "between", file=file(10), file1=file(10))  # waits for the first
+        behind = upload(api, "behind", file1=file(10))  # waits for the second alone
+        wait_until(lambda: len(api._inside._uploader._lanes._turns) == 2)
+        between.cancel()
+        assert behind.result().status == 200
+        going.cancel()
+        assert stored(emulator) == {"behind": {"file1": content(10)}}
+
+
 def test_it_waits_for_a_sign_in_that_is_under_way(emulator: Emulator) -> None:
     with signed_in(emulator) as api:
         api.signout().result()
