@@ -98,7 +98,15 @@ def target_of(path: str | Path, name: str) -> Path:
         InvalidCall: there is no such folder, or ``name`` would leave it.
     """
     endpoint = "file/download"
-    target = Path(path)
+    try:
+        return _target_of(endpoint, Path(path), name)
+    except InvalidCall:
+        raise
+    except (OSError, ValueError, TypeError) as error:
+        raise InvalidCall(endpoint, "path", f"cannot be written: {error}") from error
+
+
+def _target_of(endpoint: str, target: Path, name: str) -> Path:
     if target.is_dir():
         if name in ("", ".", "..") or any(sign in name for sign in "/\\\0") or Path(name).name != name:
             raise InvalidCall(endpoint, "name", f"{name!r} would leave the folder; give the whole path of a file")
@@ -117,15 +125,15 @@ async def fetch_to(life: Life, http: HttpFiles, url: str, target: Path, meter: D
         DownloadError: the server refused or cannot be reached, or the file here cannot be written.
     """
     transfer = _Transfer(http, url, target, meter)
-    tries = 0
+    tries = furthest = 0
     try:
         while True:
-            before = transfer.received
             try:
                 await transfer.go_on()
                 return await asyncio.to_thread(transfer.finish)
             except DownloadError as error:
-                tries = 1 if transfer.received > before else tries + 1
+                tries = 1 if transfer.received > furthest else tries + 1
+                furthest = max(furthest, transfer.received)
                 if error.status is not None or tries >= _MOST_TRIES:
                     raise
                 await done_within(life.clock, _PATIENCE_S, asyncio.get_running_loop().create_future())
@@ -162,6 +170,9 @@ class _Transfer:
             async with self._http.get(self._url, headers) as response:
                 if response.status_code == 200:  # it is another file by now
                     self._begin(response)
+                elif not response.headers.get("Content-Range", "").startswith(f"bytes {self.received}-"):
+                    self._known_by = None
+                    raise DownloadError(self._url, f"another range came than the one from byte {self.received:,} on")
                 await self._take(response)
 
     def _begin(self, response: Any) -> None:

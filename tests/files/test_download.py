@@ -50,11 +50,13 @@ def _to_list() -> Any:
     return ops.to_list()
 
 
-@pytest.mark.parametrize("name", ["a b.bin", "é/ü.bin", "100%.bin", "a?b#c.bin", "..bin", "a+b&c.bin"])
+@pytest.mark.parametrize(
+    "name", ["a b.bin", "é/ü.bin", "100%.bin", "a?b#c.bin", "..bin", "a+b&c.bin", "a\0b", "n" * 5000]
+)
 def test_names_are_encoded(emulator: Emulator, tmp_path: Path, name: str) -> None:
     with signed_in(emulator) as api:
         named = made(api, b"1", name)
-        if "/" not in name:
+        if "/" not in name and "\0" not in name and len(name) < 255:
             assert api.download_to(tmp_path, *named).result() == tmp_path / name
         assert " " not in api.file_url(*named)
         assert api.download_to(tmp_path / "as I like", *named).result().read_bytes() == b"1"
@@ -100,6 +102,10 @@ def test_what_cannot_be_is_told_before_anything_is_fetched(emulator: Emulator, t
                 api.file_url("archive", "1", "file", name)  # type: ignore[arg-type]
         with pytest.raises(InvalidCall, match="is a directory"):
             api.download_to(tmp_path, "archive", "1", "file", "dir")
+        with pytest.raises(InvalidCall, match=r"path: cannot be written: .*too long"):
+            api.download_to(tmp_path, "archive", "1", "file", "n" * 5000)
+        with pytest.raises(InvalidCall, match="path: cannot be written"):
+            api.download_to(5, "archive", "1", "file", "a")  # type: ignore[arg-type]
         with pytest.raises(InvalidCall, match="there is no folder"):
             api.download_to(tmp_path / "no" / "a", "archive", "1", "file", "a")
 

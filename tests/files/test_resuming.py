@@ -33,6 +33,7 @@ class Files:
         self.tag = '"1"'
         self.cuts: list[int] = []  # after so many bytes, one for each answer
         self.ranges: list[str | None] = []
+        self.content_range = "bytes {start}-{end}/{size}"
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         wanted = request.headers.get("Range")
@@ -42,6 +43,9 @@ class Files:
         if self.offers:
             response.headers.update({"Accept-Ranges": "bytes", "ETag": self.tag})
         response.content_length = len(DATA) - start
+        if start:
+            told = self.content_range.format(start=start, end=len(DATA) - 1, size=len(DATA))
+            response.headers["Content-Range"] = told
         await response.prepare(request)
         end = min(len(DATA), start + self.cuts.pop(0)) if self.cuts else len(DATA)
         await response.write(DATA[start:end])
@@ -133,6 +137,27 @@ def test_what_breaks_off_for_good_leaves_the_old_file_and_may_be_gone_on_with(tm
         assert (await api.download_to(tmp_path, *NAMED)).read_bytes() == DATA
         assert os.listdir(tmp_path) == ["a.bin"]
         assert len(files.ranges) == (2 if offers else 1)
+
+    play(scene)
+
+
+def test_a_server_that_always_breaks_off_is_given_up(tmp_path: Path) -> None:
+    async def scene(files: Files, api: ApiService) -> None:
+        files.offers, files.cuts = False, [100_000, 50_000] * 20  # each second try gets further than the one before
+        with pytest.raises(DownloadError):
+            await api.download_to(tmp_path, *NAMED)
+        assert len(files.ranges) == 5
+
+    play(scene)
+
+
+@pytest.mark.parametrize("told", ["bytes 0-299999/300000", "nonsense"])
+def test_another_range_than_was_asked_for_is_not_taken(tmp_path: Path, told: str) -> None:
+    async def scene(files: Files, api: ApiService) -> None:
+        files.cuts, files.content_range = [100_000], told
+        assert (await api.download_to(tmp_path, *NAMED)).read_bytes() == DATA
+        assert files.ranges[2:] == [None]
+        assert os.listdir(tmp_path) == ["a.bin"]
 
     play(scene)
 
