@@ -14,8 +14,42 @@ from rxsdk.core.transport import Connect
 from rxsdk.errors import InvalidCall
 from rxsdk.protocols.sylk.book import Account, SylkState
 from rxsdk.protocols.sylk.machine import account_add
-from rxsdk.protocols.sylk.messages import Ack, Event, PublicKey
-from rxsdk.protocols.sylk.requests import ha1
+from rxsdk.protocols.sylk.messages import (
+    AccountDisposition,
+    AccountMessage,
+    AccountSync,
+    Ack,
+    ComposingIndication,
+    ConferenceInvite,
+    Configured,
+    Event,
+    FeedAttached,
+    FeedEstablished,
+    FileSharing,
+    HistoryMessage,
+    Identity,
+    IncomingSession,
+    InitialPublishers,
+    MessageDelivery,
+    MissedSession,
+    MuteAudio,
+    PublicKey,
+    Publisher,
+    PublishersJoined,
+    PublishersLeft,
+    RaisedHands,
+    RegistrationChanged,
+    RoomMessage,
+    RoomStateChanged,
+    SessionDisposition,
+    SessionMessage,
+    SessionStateChanged,
+    SessionUpdated,
+    SharedFile,
+    SyncConversations,
+    UnknownEvent,
+)
+from rxsdk.protocols.sylk.requests import Candidate, ha1
 from rxsdk.reactive.call import Call
 from rxsdk.reactive.streams import Stream
 from rxsdk.secret import Secret
@@ -25,7 +59,48 @@ from rxsdk.sylk_config import SylkConfig
 from rxsdk.sylk_life import SylkLife, only
 from rxsdk.sylk_session import SylkFeed, SylkRoom, SylkSession
 
-__all__ = ["SylkAccount", "SylkConfig", "SylkFeed", "SylkRoom", "SylkService", "SylkSession", "SylkState"]
+__all__ = [
+    "AccountDisposition",
+    "AccountMessage",
+    "AccountSync",
+    "Ack",
+    "Candidate",
+    "ComposingIndication",
+    "ConferenceInvite",
+    "Configured",
+    "FeedAttached",
+    "FeedEstablished",
+    "FileSharing",
+    "HistoryMessage",
+    "Identity",
+    "IncomingSession",
+    "InitialPublishers",
+    "MessageDelivery",
+    "MissedSession",
+    "MuteAudio",
+    "PublicKey",
+    "Publisher",
+    "PublishersJoined",
+    "PublishersLeft",
+    "RaisedHands",
+    "RegistrationChanged",
+    "RoomMessage",
+    "RoomStateChanged",
+    "SessionDisposition",
+    "SessionMessage",
+    "SessionStateChanged",
+    "SessionUpdated",
+    "SharedFile",
+    "SylkAccount",
+    "SylkConfig",
+    "SylkFeed",
+    "SylkRoom",
+    "SylkService",
+    "SylkSession",
+    "SylkState",
+    "SyncConversations",
+    "UnknownEvent",
+]
 
 
 class SylkService(Service[SylkConfig, Event]):
@@ -39,9 +114,12 @@ class SylkService(Service[SylkConfig, Event]):
             call = ada.call("bob@example.com", offer)
             call.state_stream.subscribe(print)
 
-    Without one, ``init`` connects in the background and ``close`` ends it; ``init`` returns every event of the server,
-    typed, those nobody here knows as `UnknownEvent`. A lost connection is made again; then the accounts are added and
-    registered again by themselves, while calls and rooms are over.
+    Calls and rooms are made by the account (`SylkAccount.call`, `SylkAccount.join`), messages too; what comes in is in
+    `SylkAccount.incoming` and `SylkAccount.messages`.
+
+    Without ``with``, ``init`` connects in the background and ``close`` ends it; ``init`` returns every event of the
+    server, typed, those nobody here knows as `UnknownEvent`. A lost connection is made again; then the accounts are
+    added and registered again by themselves, while calls and rooms are over.
 
     Any thread may use it. Observers are called on the event loop that ran when it was opened, else on one thread of
     the service's own.
@@ -89,8 +167,11 @@ class SylkService(Service[SylkConfig, Event]):
         its HA1, the hex MD5 of ``user:realm:password``, as good as the password for SIP: use ``wss://``.
 
         Args:
-            address: ``user@domain``.
+            address: ``user@domain``, in ASCII.
+            password: the plain one of the SIP account.
             realm: what the password is for; the domain when not given.
+            display_name: what others see beside the address.
+            user_agent: what the SIP messages call this program.
             incoming_header_prefixes: which SIP headers of incoming calls to pass on.
 
         Raises:

@@ -32,6 +32,14 @@ __all__ = ["SylkAccount"]
 class SylkAccount(Part):
     """Made by `SylkService.add_account`. It lives until it is removed or the service ends.
 
+    Subscribe first, then register, and nothing is missed::
+
+        account.incoming.subscribe(lambda call: call.answer(answer_to(call.remote_sdp)))
+        account.messages.subscribe(lambda message: print(message.sender.uri, message.content))
+        account.register()
+
+    To call, to enter a room or to look a key up it need not be registered; to write, it must have been.
+
     Its registration: ``adding → unregistered → registering → registered``, or ``failed`` with a ``reason``; ``removed``
     at the end.
     """
@@ -85,15 +93,18 @@ class SylkAccount(Part):
         """Who asks the account into which room; a part of `events`."""
         return self._only(ConferenceInvite)
 
-    def arrived(self, thing: CallSession) -> None:
+    def _arrived(self, thing: CallSession) -> None:
         """Somebody calls."""
         self._incoming.emit(SylkSession(self._life, thing))
 
     # -- registration
 
     def register(self) -> Call[Ack]:
-        """Begin to receive calls and messages. Whether that works (the password is looked at now) is told by
-        `registration_stream`."""
+        """Begin to receive calls and messages.
+
+        The call is done when the server has taken the request; whether the password was right is told by
+        `registration_stream`, with ``registered`` or ``failed`` and the reason.
+        """
         return self._send("account-register", account=self.address)
 
     def unregister(self) -> Call[Ack]:
@@ -150,7 +161,16 @@ class SylkAccount(Part):
         timestamp: datetime | str | None = None,
         server_generated: bool | None = None,
     ) -> Call[str]:
-        """Write to ``uri``. The call's reply is the message's id, by which its `dispositions` come."""
+        """Write to ``uri``. The call's reply is the message's id, by which its `dispositions` come.
+
+        Args:
+            content: text; other than of a ``content_type`` ``text/…`` the gateway takes Latin-1 only: use Base64.
+            message_id: one of yours; made when not given.
+            timestamp: a datetime with its zone, or ISO 8601; now when not given.
+
+        Raises:
+            InvalidCall: an argument cannot make a call.
+        """
         message_id = new_id() if message_id is None else message_id
         return self._send(
             "account-message",

@@ -86,17 +86,17 @@ class Part:
     def _send(self, kind: str, decode: Callable[[Any], Any] | None = None, **fields: Any) -> Call[Any]:
         return self._life.send(self._life.request(kind, fields, about=self._thing), decode)
 
-    def received(self, event: Event) -> None:
+    def _received(self, event: Event) -> None:
         """An event about it came in; by now the book knows of it."""
         self._events.emit(event)
 
-    def changed(self, change: StateChanged) -> None:
+    def _changed(self, change: StateChanged) -> None:
         """It moved; the last time this is called, its streams end."""
         self._states.emit(change.state)
         if change.state.is_last:
-            self.end()
+            self._end()
 
-    def end(self) -> None:
+    def _end(self) -> None:
         """Nothing more comes."""
         for stream in self._streams:
             stream.complete()
@@ -214,14 +214,14 @@ class SylkLife:
         if self.messages.has_observers:
             self.messages.emit(event.event)
         if event.about is not None and event.about.listener is not None:
-            event.about.listener.received(event.event)
+            event.about.listener._received(event.event)
 
     def _on_state_changed(self, event: StateChanged) -> None:
         if event.about.listener is not None:
-            event.about.listener.changed(event)
+            event.about.listener._changed(event)
 
     def _on_arrived(self, event: Arrived) -> None:
-        event.account.listener.arrived(event.call)
+        event.account.listener._arrived(event.call)
 
     def _on_phase(self, event: PhaseChanged) -> None:
         if event.phase is Phase.DISCONNECTED:

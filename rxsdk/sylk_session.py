@@ -108,12 +108,12 @@ class SylkSession(Part):
         """New media offered (``received``: answer with `update`), and answers to ours; a part of `events`."""
         return self._only(SessionUpdated)
 
-    def received(self, event: Event) -> None:
-        """See `Part.received`."""
+    def _received(self, event: Event) -> None:
+        """See `Part._received`."""
         sdp = getattr(event, "sdp", None)
         if sdp is not None:
             self.remote_sdp = sdp
-        super().received(event)
+        super()._received(event)
 
     # -- requests
 
@@ -122,7 +122,8 @@ class SylkSession(Part):
         return self._send("session-answer", session=self.id, sdp=sdp, headers=wire_headers("session-answer", headers))
 
     def trickle(self, candidates: Candidates) -> Call[Ack]:
-        """Pass ICE candidates on; none at all says that there are no more."""
+        """Pass ICE candidates on: `Candidate`, or what WebRTC makes, ``{"candidate": …, "sdpMLineIndex": …, "sdpMid":
+        …}``. An empty list says that there are no more."""
         return self._send("session-trickle", session=self.id, candidates=_listed("session-trickle", candidates))
 
     def update(self, sdp: str, headers: Mapping[str, str] | None = None) -> Call[Ack]:
@@ -161,6 +162,9 @@ class SylkSession(Part):
 class SylkRoom(Part):
     """A place in a video room, made with `SylkAccount.join`: ``requested → progress → accepted → established →
     terminated``. A lost connection terminates it; the state's ``reason`` says so.
+
+    What we send is the offer of `SylkAccount.join`, answered by the ``sdp`` of ``accepted``. What the others send is
+    asked for one by one: `publishers` says who is there, `attach` makes a `SylkFeed` of one.
     """
 
     _thing: Room
@@ -235,9 +239,9 @@ class SylkRoom(Part):
         """What has been shared there."""
         return self._thing.files
 
-    def received(self, event: Event) -> None:
-        """See `Part.received`; by now the book knows of it."""
-        super().received(event)
+    def _received(self, event: Event) -> None:
+        """See `Part._received`; by now the book knows of it."""
+        super()._received(event)
         if isinstance(event, (InitialPublishers, PublishersJoined, PublishersLeft)):
             self._publishers.emit(self.publishers)
         elif isinstance(event, RaisedHands):
@@ -260,7 +264,8 @@ class SylkRoom(Part):
         return feed
 
     def trickle(self, candidates: Candidates) -> Call[Ack]:
-        """Pass ICE candidates on; none at all says that there are no more."""
+        """Pass ICE candidates on: `Candidate`, or what WebRTC makes, ``{"candidate": …, "sdpMLineIndex": …, "sdpMid":
+        …}``. An empty list says that there are no more."""
         kind = "videoroom-session-trickle"
         return self._send(kind, session=self.id, candidates=_listed(kind, candidates))
 
@@ -343,10 +348,10 @@ class SylkFeed(Part):
         """`state` and its changes, the latest first; completes after ``detached``."""
         return self._states
 
-    def changed(self, change: StateChanged) -> None:
-        """See `Part.changed`."""
+    def _changed(self, change: StateChanged) -> None:
+        """See `Part._changed`."""
         self.sdp = change.state.sdp or self.sdp
-        super().changed(change)
+        super()._changed(change)
 
     def answer(self, sdp: str) -> Call[Ack]:
         """Take it, with our description."""

@@ -23,6 +23,7 @@ with ApiService(config) as api:
 | follow what changes, read page by page, ask again and again | `docs.guide.streams` |
 | come from the Angular or the NativeScript SDK | `docs.guide.from_angular` |
 | use it in a notebook | `docs.guide.notebooks` |
+| make calls, hold conferences, write messages over a SylkServer | `docs.guide.sylk` |
 | write a program with windows | `docs.guide.windows` |
 | test your app | `docs.guide.testing` |
 | use it on Windows or macOS | `docs.guide.platforms` |
@@ -38,6 +39,7 @@ __all__ = [
     "settings",
     "states",
     "streams",
+    "sylk",
     "testing",
     "windows",
 ]

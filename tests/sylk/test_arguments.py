@@ -39,6 +39,15 @@ METHODS: dict[str, Callable[[Stage], Callable[..., Any]]] = {
 }
 
 
+WITHOUT_ARGUMENTS = {
+    "service": "close init reconnect_now resume suspend",
+    "account": "register unregister remove",
+    "call": "terminate",
+    "room": "leave mute_audio_participants",
+    "feed": "detach",
+}
+
+
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     with SylkEmulator() as sylk, SylkService(sylk.config(reconnect=FAST)) as service:
@@ -49,6 +58,15 @@ def required(method: Callable[..., Any]) -> dict[str, Any]:
     """Right values for what must be given."""
     parameters = inspect.signature(method).parameters.values()
     return {one.name: RIGHT[one.name] for one in parameters if one.default is one.empty}
+
+
+def test_every_method_is_here(stage: Stage) -> None:
+    """What a user sees is what is there for users."""
+    shown = {f"{on}.{name}" for on, names in WITHOUT_ARGUMENTS.items() for name in names.split()} | METHODS.keys()
+    for on in WITHOUT_ARGUMENTS:
+        thing = getattr(stage, on)
+        for name, value in inspect.getmembers(type(thing), inspect.isfunction):
+            assert name.startswith("_") or {f"{on}.{name}", f"coming.{name}"} & shown, (on, value)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from rxsdk import Call, CallTimeout, SylkAccount, SylkError, SylkFeed, SylkRoom, SylkService, SylkSession
+from rxsdk import (
+    Call,
+    CallOutcomeUnknown,
+    CallTimeout,
+    SylkAccount,
+    SylkError,
+    SylkFeed,
+    SylkRoom,
+    SylkService,
+    SylkSession,
+)
 from rxsdk.emulator.sylk import SylkEmulator
 from rxsdk.emulator.sylk.validation import KINDS, checked
 from rxsdk.protocols.sylk.messages import EVENTS, AccountMessage, Identity, UnknownEvent
@@ -107,6 +117,24 @@ def test_acknowledged_refused_and_never_answered(sylk: SylkEmulator, kind: str) 
             sylk.refuse_next(kind, "no") if how == "refuse" else sylk.silence(kind, times=1)
             with pytest.raises(outcome, match="no"):
                 MAKES[kind](stage).result(10)
+
+
+def test_the_connection_is_lost_while_each_of_them_waits(sylk: SylkEmulator) -> None:
+    with SylkService(sylk.config(reconnect=FAST)) as service:
+        stage = set_up(service, sign_in(sylk, service, "ada"))
+        before = len(sylk.received)
+        for kind in MAKES:
+            sylk.silence(kind, times=1)
+        calls = {kind: make(stage) for kind, make in MAKES.items()}
+        sylk.wait_until(lambda emulator: len(emulator.received) == before + len(calls))
+        sylk.drop_connections()
+        for call in calls.values():
+            with pytest.raises(CallOutcomeUnknown):
+                call.result(10)
+        assert [thing.state.name for thing in (stage.call, stage.coming, stage.room)] == ["terminated"] * 3
+        assert stage.feed.state.name == "detached"
+        assert stage.account.registration.name == "removed"  # as was asked
+        assert sign_in(sylk, service, "ada").registration.name == "registered"
 
 
 def test_every_event_is_received(sylk: SylkEmulator, ada: SylkAccount, service: SylkService) -> None:
