@@ -88,6 +88,8 @@ class Talk:
                 self._change(command, rest.strip())
             elif command == "/help":
                 self.notice = HELP
+            elif command.startswith("/"):
+                self.notice = f"there is no {command} (to send it as a message, begin with a space); {HELP}"
             elif line.strip():
                 self.chat.send(self.chat_id, line).subscribe(None, self._end)
         except RxSdkError as error:
@@ -100,6 +102,8 @@ class Talk:
         last = next((message_id for message_id in reversed(ours) if message_id is not None), None)
         if last is None:
             self.notice = "there is no message of yours to change"
+        elif command == "/edit" and not text:
+            self.notice = "/edit TEXT: what should it say instead?"
         elif command == "/edit":
             self.chat.edit(self.chat_id, last, text).subscribe(None, self._end)
         else:
@@ -164,19 +168,24 @@ class Window:
         return rows
 
     def _message(self, shown: Shown, at: str, width: int) -> list[RenderableType]:
-        """Ours on the right, theirs on the left; a row for each line."""
-        body = Text("deleted", "italic bright_black") if shown.status == "deleted" else Text(_said(shown))
-        lines = list(body.wrap(self._console, max(10, width * 2 // 3)))
-        ticks = TICKS.get(shown.status, "") if shown.is_mine else ""
-        edited = " edited" if shown.edited else ""
+        """Ours on the right, theirs on the left, each a block; a row for each line."""
         style = {"read": "bright_blue", "failed": "red"}.get(shown.status, "bright_black")
-        remark = Text(f"{edited} {at} ", "bright_black").append(f"{ticks:<2}", style)
-        if shown.is_mine:
-            lines[-1].append_text(remark)
-            return [Align.right(line) for line in lines]
-        lines[0] = Text(f" {plain(shown.sender)}  ", "bold magenta").append_text(lines[0])
+        ticks = TICKS.get(shown.status, "") if shown.is_mine else ""
+        remark = Text(f"{' edited' if shown.edited else ''} {at} ", "bright_black").append(f"{ticks:<2}", style)
+        name = Text("" if shown.is_mine else f" {plain(shown.sender)}", "bold magenta")
+        name.truncate(width // 4, overflow="ellipsis")
+        name.append("" if shown.is_mine else "  ")
+        indent = name.cell_len
+        body = Text("deleted", "italic bright_black") if shown.status == "deleted" else Text(_said(shown))
+        room = min(width * 2 // 3, width - indent - remark.cell_len)
+        lines = [*body.wrap(self._console, max(10, room))]
         lines[-1].append_text(remark)
-        return [*lines]
+        if shown.is_mine:
+            widest = max(line.cell_len for line in lines)
+            for line in lines:
+                line.pad_right(widest - line.cell_len)
+            return [Align.right(line) for line in lines]
+        return [name.append_text(lines[0]), *(Text(" " * indent).append_text(line) for line in lines[1:])]
 
     def _foot(self) -> Text:
         talk = self._talk
@@ -211,7 +220,8 @@ class Window:
                 self.draft = ""
             elif key.isprintable():
                 self.draft += key
-                self._talk.types(time.monotonic())
+                if not self.draft.startswith("/"):
+                    self._talk.types(time.monotonic())
         self._talk.changed.set()
         return True
 
@@ -267,7 +277,15 @@ def _line_by_line(having: Talk) -> None:
     having.chat.conversation(having.chat_id).subscribe(show, having._end)
     for line in sys.stdin:
         having.say(line.rstrip("\n"))
+        _complain(having)
     having.chat.chat(having.chat_id).result()  # what was written before has been answered
+    _complain(having)
+
+
+def _complain(having: Talk) -> None:
+    if having.notice:
+        print(plain(having.notice), file=sys.stderr, flush=True)
+        having.notice = ""
 
 
 def _said(shown: Shown) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
+import signal
 import stat
 import subprocess
 import sys
@@ -230,6 +232,77 @@ def test_killed_between_delivery_and_acknowledgement(
     wait_until(lambda: server.waiting("ada") == 0)
     assert heard[-2:] == ["two", "three"]
     assert len(heard) == len(set(heard))
+
+
+KILLED_BEFORE_ACK = """
+import os, signal, sys
+from rxsdk.chat import ChatConfig, ChatService, New
+from rxsdk.protocols.chat.machine import ChatMachine
+url, token, seen = sys.argv[1:]
+ChatMachine.acknowledge = lambda machine, ids: os.kill(os.getpid(), signal.SIGKILL)
+chat = ChatService(ChatConfig(url, {"Authorization": token}, "ada", seen_file=seen))
+chat.events_of(New).subscribe(lambda event: print(event.payload.message, flush=True))
+chat.init()
+sys.stdin.read()
+"""
+
+
+def test_killed_between_the_file_and_the_acknowledgement(server: ChatEmulator, join: Join, tmp_path: Path) -> None:
+    """The server gives it again; the file knows it, so it is acknowledged and handed to nobody."""
+    send(server, join, "one")
+    seen = tmp_path / "seen"
+    arguments = [server.url, f"Bearer {server.token('ada')}", str(seen)]
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED_BEFORE_ACK, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.read() == "one\n"
+    assert child.returncode == -signal.SIGKILL
+    assert server.waiting("ada") == 1
+    heard = texts(join("ada", seen_file=seen))
+    wait_until(lambda: server.waiting("ada") == 0)
+    send(server, join, "two")
+    wait_until(lambda: heard == ["two"])
+
+
+def test_a_full_disk_harms_no_delivery(
+    server: ChatEmulator, join: Join, tmp_path: Path, unhandled: list[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told, what was there stays, and once there is room again everything is remembered."""
+    seen = tmp_path / "seen"
+    ada = join("ada", seen_file=seen)
+    heard = texts(ada)
+    bob = send(server, join, "one")
+    wait_until(lambda: server.waiting("ada") == 0)
+    before = seen.read_text()
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        bob.send("ada", "two").result(10)
+        wait_until(lambda: heard == ["one", "two"] and server.waiting("ada") == 0 and unhandled)
+        assert seen.read_text() == before
+        assert [path.name for path in tmp_path.iterdir() if path.name != "seen"] in ([], ["seen.lock"])
+    assert "No space left on device" in str(unhandled[0])
+    bob.send("ada", "three").result(10)
+    wait_until(lambda: server.waiting("ada") == 0)
+    assert len(json.loads(seen.read_text())) == 3
+
+
+def test_two_services_of_one_user_are_both_handed_everything(server: ChatEmulator, join: Join) -> None:
+    here, there = join("ada"), join("ada")
+    heard = texts(here), texts(there)
+    bob = send(server, join, "one", "two")
+    wait_until(lambda: heard == (["one", "two"], ["one", "two"]) and server.waiting("ada") == 0)
+    shown: dict[str, Any] = {}
+    here.conversation("bob").subscribe(lambda messages: shown.update(here=plain(messages)))
+    there.conversation("bob").subscribe(lambda messages: shown.update(there=plain(messages)))
+    here.send("bob", "mine").result(10)
+    bob.mark_read("ada").result(10)
+    server.drop_connections()
+    wait_until(lambda: len(shown["there"]) == 3 and shown["here"] == shown["there"])
 
 
 def test_with_the_file_nothing_is_handed_over_again_by_the_next_run(

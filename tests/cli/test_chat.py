@@ -85,11 +85,32 @@ def test_one_can_change_ones_last(window: Window, bob: ChatService) -> None:
     window.press("/edit two\r")
     assert "one" not in wait_shown(window, "two edited")
     window.press("/edit \r")
-    assert "message: must be a non-empty string" in shown(window)
+    assert "what should it say instead?" in shown(window)
+    window.press("/delte\r")
+    assert "there is no /delte" in shown(window)
     window.press("/delete\r")
     wait_shown(window, "deleted")
     window.press("/help\r")
     assert HELP[:60] in shown(window)
+
+
+def test_a_long_message_is_a_block(window: Window, bob: ChatService) -> None:
+    bob.send("ada", "word " * 30).result(10)
+    rows = [row for row in wait_shown(window, "word").splitlines() if "word" in row]
+    assert {row.index("word") for row in rows} == {len(" bob  ")}
+    bob.send("ada", "/delete " * 3).result(10)
+    window.press(" /is it? " + "verb " * 30 + "\r")
+    rows = [row for row in wait_shown(window, "verb").splitlines() if "verb" in row]
+    assert len({row.index("verb") if "/is" not in row else row.index("/is") for row in rows}) == 1
+
+
+def test_commands_are_not_told_as_typing(window: Window, bob: ChatService) -> None:
+    seen: list[Any] = []
+    bob.typing_stream.subscribe(seen.append)
+    window.press("/help\r")
+    window.press("x")
+    wait_until(lambda: len(seen) == 2)
+    assert seen == [frozenset(), {("ada", "ada")}]
 
 
 def test_older_ones_are_loaded_when_asked_for(window: Window, bob: ChatService) -> None:
@@ -129,14 +150,15 @@ def test_line_by_line(server: ChatEmulator, bob: ChatService) -> None:
     bob.send("ada", "before").result(10)
     child = subprocess.run(
         command("chat", "bob", "--url", server.url, "--user", "ada"),
-        input="one\ntwo\n",
+        input="one\n/odd\ntwo\n",
         capture_output=True,
         encoding="utf-8",
         env=environment(RXSDK_CHAT_TOKEN=server.token("ada")),
         timeout=30,
         check=False,
     )
-    assert (child.returncode, child.stdout, child.stderr) == (0, "bob: before\n", "")
+    assert (child.returncode, child.stdout) == (0, "bob: before\n")
+    assert child.stderr.startswith("there is no /odd (to send it as a message, begin with a space)")
     wait_until(lambda: heard == ["one", "two"])
 
 
