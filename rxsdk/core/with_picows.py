@@ -62,6 +62,11 @@ async def open_websocket(handshake: Handshake) -> Transport:
 
 async def _open(handshake: Handshake) -> _PicowsTransport:
     sockets: list[socket.socket] = []
+    made: list[_PicowsTransport] = []
+
+    def make(request: Any, response: Any) -> _PicowsTransport:
+        made.append(_PicowsTransport(handshake, response))
+        return made[-1]
 
     async def connect(parsed: Any) -> socket.socket:
         sockets.append(await _connected_socket(parsed.host, parsed.port))
@@ -70,7 +75,7 @@ async def _open(handshake: Handshake) -> _PicowsTransport:
     try:
         async with asyncio.timeout(handshake.timeout_s):
             _, listener = await picows.ws_connect(
-                lambda request, response: _PicowsTransport(handshake, response),
+                make,
                 handshake.url,
                 ssl_context=handshake.ssl_context,
                 websocket_handshake_timeout=None,
@@ -83,10 +88,15 @@ async def _open(handshake: Handshake) -> _PicowsTransport:
                 use_aiofastnet=False,
             )
     except BaseException:
+        for transport in made:  # it opened in the moment in which nobody waited for it any more
+            await transport.close(politely=False)
         for sock in sockets:
             await _let_go(sock)
         raise
     if listener is None:
+        # uvloop has closed the descriptor, but does not say so to a socket that it was to be given after that. Closed
+        # once more, now or by the collector, its number may be that of somebody else's socket.
+        sockets[-1].detach()
         raise WSHandshakeError("the server closed the connection")
     assert isinstance(listener, _PicowsTransport)
     return listener

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import struct
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +31,15 @@ from tests.core.wire import (
     tcp_server,
     websocket_server,
 )
+
+_LOOPS: list[Any] = [asyncio.SelectorEventLoop]
+if find_spec("uvloop") is not None:
+    import uvloop
+
+    _LOOPS.append(uvloop.Loop)
+
+if has_picows():
+    from rxsdk.core.with_picows import _PicowsTransport
 
 pytestmark = pytest.mark.skipif(not has_picows(), reason="picows is not installed: the extra `fast`")
 
@@ -311,3 +322,49 @@ def test_a_socket_that_picows_does_not_take_is_closed(monkeypatch: pytest.Monkey
 
     ports: list[int] = []
     run(scene())
+
+
+@pytest.mark.usefixtures("_by_picows")
+@pytest.mark.parametrize("kind", _LOOPS)
+def test_a_connection_that_is_reset_before_the_handshake_is_closed_once(kind: type[Any]) -> None:
+    sockets: list[socket.socket] = []
+
+    class ResettingLoop(kind):  # type: ignore[misc]
+        async def create_connection(self, *arguments: Any, sock: socket.socket, **settings: Any) -> Any:
+            sockets.append(sock)
+            peer, _ = server.accept()
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.close()  # with a RST
+            return await super().create_connection(*arguments, sock=sock, **settings)
+
+    async def scene() -> None:
+        with pytest.raises(ConnectFailed):
+            await opener(f"ws://127.0.0.1:{server.getsockname()[1]}/ws")()
+        assert sockets[0].fileno() == -1
+
+    with socket.create_server(("127.0.0.1", 0)) as server, asyncio.Runner(loop_factory=ResettingLoop) as runner:
+        runner.run(scene())
+
+
+@pytest.mark.usefixtures("_by_picows")
+@pytest.mark.parametrize("kind", _LOOPS)
+def test_an_attempt_cancelled_in_the_moment_it_succeeds_leaves_nothing_behind(
+    kind: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[asyncio.Future[Transport]] = []
+    connected = _PicowsTransport.on_ws_connected
+
+    def cancel(self: _PicowsTransport, transport: Any) -> None:
+        connected(self, transport)
+        attempts[0].cancel()
+
+    async def scene() -> None:
+        async with websocket_server(_silent) as port:
+            attempts.append(asyncio.ensure_future(opener(f"ws://127.0.0.1:{port}/ws")()))
+            await asyncio.wait(attempts)
+            assert attempts[0].cancelled()
+            assert not any("_until_disconnected" in repr(task) for task in asyncio.all_tasks())
+
+    monkeypatch.setattr(_PicowsTransport, "on_ws_connected", cancel)
+    with asyncio.Runner(loop_factory=kind) as runner:
+        runner.run(scene())

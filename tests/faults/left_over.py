@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import os
@@ -11,6 +12,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 from tests.conftest import wait_until
@@ -36,6 +38,17 @@ class _Complaints(logging.Handler):
         self.texts.append(f"{record.name}: {record.getMessage()} {record.exc_info or ''}".strip())
 
 
+@functools.cache
+def _prime() -> None:
+    """uvloop keeps one pair of pipes for the whole process, from its first loop on: those are nobody's left-over."""
+    if find_spec("uvloop") is not None:
+        import uvloop  # noqa: PLC0415
+
+        loop = uvloop.new_event_loop()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+
+
 def open_files() -> int:
     """How many file descriptors are open; 0 where the system does not say."""
     return len(os.listdir(FILES)) if os.path.isdir(FILES) else 0
@@ -50,6 +63,7 @@ class ThreadsAndFiles:
     """What there was before, and the wait until there is no more of it."""
 
     def __init__(self) -> None:
+        _prime()
         self.threads = our_threads()
         self.files = open_files()
 
