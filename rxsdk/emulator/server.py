@@ -95,7 +95,7 @@ class Server:
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
         ws = web.WebSocketResponse(max_msg_size=MAX_FRAME_BYTES, compress=False)
-        await ws.prepare(request)
+        await Connection.accept(ws, request)
         self._numbered += 1
         quota = Window(ANON_PER_MINUTE, self._clock.monotonic())
         connection = Connection(self._numbered, ws, request, self._backend.anonymous(), quota)

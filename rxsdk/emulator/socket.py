@@ -44,6 +44,19 @@ class Socket:
         self._room = asyncio.Event()
         self._room.set()
 
+    @staticmethod
+    async def accept(ws: web.WebSocketResponse, request: web.Request) -> None:
+        """Finish the handshake.
+
+        Raises:
+            web.HTTPException: the client is gone in the middle of it; who is not there is not answered.
+        """
+        try:
+            await ws.prepare(request)
+        except ConnectionError as error:
+            log.debug("a client is gone in the middle of its handshake: %s", error)
+            raise web.HTTPBadRequest from None
+
     async def serve(self, take: Callable[[Self, str], None]) -> None:
         """Hand every text message to ``take`` until the connection ends."""
         try:

@@ -13,9 +13,11 @@ import time
 from typing import Any
 
 import pytest
+from aiohttp import ClientConnectionResetError, web
 from websockets.exceptions import ConnectionClosed
 
 from rxsdk.emulator import Emulator
+from rxsdk.emulator.socket import Socket
 from tests.emulator.wire import ANON_TOKEN, NAME, Wire, b64, jwt
 
 SERVER_ERROR = {"status": 500, "msg": "Unexpected error has occured.", "args": {"code": "CORE_SERVER_ERROR"}}
@@ -256,3 +258,12 @@ def test_an_address_in_use_is_said_at_start() -> None:
         taken.listen()
         with pytest.raises(OSError, match="in use"):
             Emulator(port=taken.getsockname()[1]).start()
+
+
+def test_a_client_that_leaves_within_its_handshake_is_no_error_of_the_server() -> None:
+    class Gone(web.WebSocketResponse):
+        async def prepare(self, request: Any) -> Any:
+            raise ClientConnectionResetError("Cannot write to closing transport")
+
+    with pytest.raises(web.HTTPBadRequest):  # which aiohttp, unlike other errors, does not print
+        asyncio.run(Socket.accept(Gone(), None))  # type: ignore[arg-type]

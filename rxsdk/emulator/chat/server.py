@@ -109,7 +109,7 @@ class ChatServer:
         if user is None:
             raise web.HTTPUnauthorized(text="no such token")
         ws = web.WebSocketResponse(max_msg_size=MAX_FRAME_BYTES, compress=False)
-        await ws.prepare(request)
+        await _Client.accept(ws, request)
         self._numbered += 1
         client = _Client(self._numbered, ws, request, user)
         client.heard_at = self._clock.monotonic()

@@ -74,7 +74,7 @@ class SylkServer:
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
         if not {one.strip() for one in offered.split(",")} & set(self._subprotocols):
             raise web.HTTPNotAcceptable(text="No compatible protocol specified")
-        await ws.prepare(request)
+        await Client.accept(ws, request)
         self._numbered += 1
         client = Client(self._numbered, ws, request)
         self.connections.add(client)
