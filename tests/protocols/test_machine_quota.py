@@ -53,9 +53,10 @@ def test_a_429_that_cannot_wait_so_long_is_the_last_word() -> None:
     assert isinstance(bench.error(call), CallRejected)
 
 
-def test_without_retry_a_429_is_the_last_word_and_holds_nothing_back() -> None:
+@pytest.mark.parametrize("queue_timeout_s", [10.0, None])
+def test_without_retry_a_429_is_the_last_word_and_holds_nothing_back(queue_timeout_s: float | None) -> None:
     bench = ready(quota=QuotaPolicy(retry=False))
-    call = bench.call()
+    call = bench.call(queue_timeout_s=queue_timeout_s)
     refuse(bench, bench.one())
     assert isinstance(bench.error(call), CallRejected)
     bench.call()

@@ -523,8 +523,10 @@ class LimpMachine:
         """Until when a refused request may be written anew; None when the refusal is the last word."""
         own = request is self._verify or request is self._heartbeat
         if res.status == 429:
+            if not self._retries_429:
+                return None
             until = _FOR_EVER if request.write_by is None or request.opened else request.write_by
-            opens_at = self._pace.refused(now) if self._retries_429 else _FOR_EVER
+            opens_at = self._pace.refused(now)
             return None if own or request is self._reauth or opens_at > until else until
         if res.code == "CORE_REQ_INVALID_TOKEN":
             # The session changed under it: once more, signed anew.
