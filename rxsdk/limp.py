@@ -9,35 +9,29 @@ The facade: arguments are checked here and made into requests; what becomes of t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, overload
-
-import msgspec
 
 from rxsdk.cache import Credentials, MemoryCache, scope_of
 from rxsdk.changes import Gap
 from rxsdk.config import SDKConfig
 from rxsdk.core.clock import Clock
 from rxsdk.core.transport import Connect
-from rxsdk.errors import (
-    ConfigurationError,
-    DocTypeMismatch,
-    InvalidCall,
-    NoCredentials,
-)
+from rxsdk.doc_types import decoder, doc_converter
+from rxsdk.errors import ConfigurationError, InvalidCall, NoCredentials
 from rxsdk.files.download import Download, target_of
 from rxsdk.files.http import HttpFiles, file_url
 from rxsdk.files.sources import Upload, take_files
 from rxsdk.limp_life import LimpLife, checked_auth_docs, checked_password
 from rxsdk.protocols.limp.auth import auth_hash, reauth_query, signout_query
 from rxsdk.protocols.limp.request import Request, check_seconds, make_request
-from rxsdk.protocols.limp.res import ANON_SID, Args, Doc, Query, Res, Session
+from rxsdk.protocols.limp.res import ANON_SID, Doc, Query, Res, Session
 from rxsdk.reactive.call import Call
 from rxsdk.reactive.streams import Stream
-from rxsdk.reads import Asker, Pages, Poll, check_size, check_whole, names
+from rxsdk.reads import Asker, Pages, Poll, attrs_of, check_size, check_without, has_conditions
 from rxsdk.secret import Secret
 from rxsdk.service import Service
 from rxsdk.watch import Watch
@@ -234,7 +228,7 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
             queue_timeout_s=config.queue_timeout_s if queue_timeout_s is _FROM_CONFIG else queue_timeout_s,
             idempotent=idempotent,
         )
-        decode = None if doc_type is None else _decoder(endpoint, doc_type)
+        decode = None if doc_type is None else decoder(endpoint, doc_type)
         if uploads:
             if self._needed_config().auth_hash_level == "6.1":
                 HttpFiles.check("files at level 6.1")
@@ -313,7 +307,7 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
         snapshot: str | None = None,
         await_auth: bool = False,
         limit: int = ...,
-        refresh_s: float | None = 60.0,
+        refresh_s: float | None = 300.0,
         doc_type: None = None,
     ) -> Watch[Doc]: ...
 
@@ -326,7 +320,7 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
         snapshot: str | None = None,
         await_auth: bool = False,
         limit: int = ...,
-        refresh_s: float | None = 60.0,
+        refresh_s: float | None = 300.0,
         doc_type: type[D],
     ) -> Watch[D]: ...
 
@@ -338,38 +332,41 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
         snapshot: str | None = None,
         await_auth: bool = False,
         limit: int = 100_000,
-        refresh_s: float | None = 60.0,
+        refresh_s: float | None = 300.0,
         doc_type: Any = None,
     ) -> Watch[Any]:
         """The changes of a collection, as `Created`, `Updated` and `Deleted` (soft deletes too), for weeks.
 
-        Unlike ``call("staff/watch")`` it says where changes may be missing (`Gap`), and with ``snapshot`` it reads the
-        collection first (`Snapshot`), and again after each gap, and tells what differs: what it has told always adds
-        up to what the server has. ``collection()`` adds it up::
+        Unlike ``call("staff/watch")`` it goes on with what was missed. Where a lost connection may have cost changes it
+        says so (`Gap`), and with ``snapshot`` it reads the collection first (`Snapshot`), and again after each gap, and
+        tells what differs: what it has told always adds up to what the server has. ``collection()`` adds it up::
 
             staff = api.watch("staff/watch", snapshot="staff/read")
             staff.subscribe(print)  # Snapshot(3 docs), Created('6b01…'), Gap(…), Updated('6b01…') …
-            staff.collection().subscribe(show)  # all documents in a list, after each change
+            staff.collection().subscribe(show)  # all documents in a list, whenever they have changed
 
         Nothing is sent before somebody subscribes. All subscribers share one watch on the server, and one who comes
         late begins with a `Snapshot` of the present. The last to leave deletes it there; to subscribe after that opens
         it anew. It completes when it is deleted or the service closed, and ends with the watch's error, with that of
         its first read, or with a refusal of a later one; what may pass (no answer, the quota) is tried again.
 
-        The server tells a watch with a ``query`` nothing of documents that fit it no more, by an update or a hard
-        delete. Therefore such a collection is read again every ``refresh_s`` seconds; without a query it is not.
+        Of a query with conditions the server does not tell when a document meets them no more, by an update or a hard
+        delete. Therefore such a collection is read again, whole, every ``refresh_s`` seconds, and until then a document
+        may stay that has left. Each read is a message that counts against the quota. Without conditions
+        (``query=None``, or only ``$sort``, ``$attrs`` and the like) the server tells everything, and nothing is read
+        again but after gaps.
 
         Documents are shared by all subscribers: do not change them.
 
         Args:
             endpoint: the method that watches, such as "staff/watch".
-            query: what to watch, and to read; see `Query`. With ``snapshot`` it must not cut the collection
-                (``$limit``, ``$skip``, ``$group``).
+            query: what to watch, and to read; see `Query`. With ``snapshot`` neither what cuts the collection
+                (``$limit``, ``$skip``, ``$group``) nor what cannot be watched (``$search``, ``$geo_near``).
             snapshot: the endpoint that reads the collection, such as "staff/read". None: changes and gaps only.
             await_auth: wait until somebody is signed in.
             limit: documents to hold at most, also while a read is on its way; beyond, it ends with
                 `CollectionTooLarge`.
-            refresh_s: how often to read a collection with a ``query`` again, in seconds. None: after gaps only.
+            refresh_s: within how many seconds to read a collection with conditions again. None: after gaps only.
             doc_type: as of `call`, for each document.
 
         Raises:
@@ -378,18 +375,15 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
         check_size(endpoint, "limit", limit)
         if refresh_s is not None:
             check_seconds(endpoint, "refresh_s", refresh_s)
-        if snapshot is not None:
-            problem = "cuts the collection, which is to be known whole"
-            check_whole(endpoint, query, ("$limit", "$skip", "$group"), problem)
         config, inside = self._needed_config(), self._inside
-        return Watch(
-            inside,
-            Asker(config, inside, endpoint, query, await_auth=await_auth),
-            None if snapshot is None else Asker(config, inside, snapshot, query, await_auth=await_auth),
-            _doc_converter(endpoint, doc_type),
-            limit=limit,
-            refresh_s=refresh_s if query is not None and len(query) else None,
-        )
+        watch = Asker(config, inside, endpoint, query, await_auth=await_auth)
+        read = None
+        if snapshot is not None:
+            read = Asker(config, inside, snapshot, query, await_auth=await_auth)
+            check_without(endpoint, query, ("$limit", "$skip", "$group"), "cuts the collection; it is known whole")
+            check_without(endpoint, query, ("$search", "$geo_near"), "is read by, but not watched by; leave it out")
+        convert = doc_converter(endpoint, doc_type)
+        return Watch(inside, watch, read, convert, limit=limit, refresh_s=refresh_s if has_conditions(query) else None)
 
     @overload
     def pages(
@@ -431,10 +425,10 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
             InvalidCall: an argument cannot make a call.
         """
         check_size(endpoint, "size", size)
-        check_whole(endpoint, query, ("$limit", "$skip"), "is what the pages are made with; give size=")
-        order: list[Any] = [] if names(query, "$sort") else [{"$sort": {"_id": 1}}]
-        decode = None if doc_type is None else _decoder(endpoint, doc_type)
+        decode = None if doc_type is None else decoder(endpoint, doc_type)
         ask = Asker(self._needed_config(), self._inside, endpoint, query, await_auth=await_auth, decode=decode)
+        check_without(endpoint, query, ("$limit", "$skip"), "is what the pages are made with; give size=")
+        order: list[Any] = [] if "$sort" in attrs_of(query) else [{"$sort": {"_id": 1}}]
         return Pages(self._life, lambda skip: ask([*order, {"$skip": skip}, {"$limit": size}]), size)
 
     @overload
@@ -471,7 +465,7 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
             InvalidCall: an argument cannot make a call.
         """
         check_seconds(endpoint, "every_s", every_s)
-        decode = None if doc_type is None else _decoder(endpoint, doc_type)
+        decode = None if doc_type is None else decoder(endpoint, doc_type)
         ask = Asker(self._needed_config(), self._inside, endpoint, query, await_auth=await_auth, decode=decode)
         return Poll(self._life, ask, every_s)
 
@@ -544,48 +538,9 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
         return cached
 
 
-def _doc_converter(endpoint: str, doc_type: Any) -> Callable[[Any], Any]:
-    """What makes one document into ``doc_type``."""
-    if doc_type is None:
-        return _as_it_is
-    typed = _decoder(endpoint, doc_type)
-    return lambda doc: typed(Res(200, "", Args(docs=[doc]))).docs[0]
-
-
-def _as_it_is(doc: Any) -> Any:
-    return doc
-
-
-@lru_cache(maxsize=256)
-def _try_doc_type(doc_type: Any) -> None:
-    msgspec.convert([], list[doc_type])
-
-
-def _decoder(endpoint: str, doc_type: Any) -> Callable[[Res[Any]], Res[Any]]:
-    """What makes the docs of a reply into ``doc_type``; one that cannot work is told before anything is sent."""
-    try:
-        _try_doc_type(doc_type)
-    except (TypeError, NameError):
-        raise InvalidCall(endpoint, "doc_type", f"{doc_type!r} is no type that docs can be made into") from None
-    return partial(_typed, endpoint, doc_type)
-
-
 def _checked_groups(groups: Sequence[str] | None) -> list[str] | None:
     if groups is None:
         return None
     if isinstance(groups, str) or not isinstance(groups, Sequence) or not all(isinstance(one, str) for one in groups):
         raise ConfigurationError("groups", "must be a list of ids")
     return list(groups)
-
-
-def _typed(endpoint: str, doc_type: Any, res: Res[Any]) -> Res[Any]:
-    """``res`` with its docs made into ``doc_type``."""
-    docs = res.args.get("docs")
-    if not isinstance(docs, list):
-        return res
-    try:
-        typed = msgspec.convert(docs, list[doc_type])
-    except msgspec.ValidationError as error:
-        problem = str(error).replace("`$", "`args.docs", 1)
-        raise DocTypeMismatch(endpoint, problem, res) from None
-    return Res(res.status, res.msg, Args({**res.args, "docs": typed}), res.extra)

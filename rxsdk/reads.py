@@ -7,7 +7,7 @@ when it subscribes, and leaving takes back the one that is on its way.
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,7 +26,7 @@ from rxsdk.reactive.streams import Stream
 if TYPE_CHECKING:
     from rxsdk.limp_life import LimpLife
 
-__all__ = ["Asker", "Pages", "Poll", "check_size", "check_whole", "names"]
+__all__ = ["Asker", "Pages", "Poll", "attrs_of", "check_size", "check_without", "has_conditions"]
 
 D = TypeVar("D")
 
@@ -255,14 +255,26 @@ def check_size(endpoint: str, name: str, value: Any) -> None:
         raise InvalidCall(endpoint, name, "must be a whole number of at least 1")
 
 
-def names(query: Query | None, attr: str) -> bool:
-    """Whether the special attribute ``attr`` is in the query."""
-    return any(isinstance(item, Mapping) and attr in item for item in (() if query is None else query))
+def attrs_of(query: Any) -> Iterator[str]:
+    """The attributes that a query (one that can be sent) names, also within its ORs: conditions and special ones."""
+    if isinstance(query, Mapping):
+        for name, value in query.items():
+            if name.startswith("__or"):
+                yield from attrs_of(value)
+            else:
+                yield name
+    elif isinstance(query, Sequence) and not isinstance(query, str):
+        for item in query:
+            yield from attrs_of(item)
 
 
-def check_whole(endpoint: str, query: Query | None, attrs: Sequence[str], problem: str) -> None:
+def has_conditions(query: Query | None) -> bool:
+    """Whether a document may be there and not be found by ``query``."""
+    return any(not name.startswith("$") for name in attrs_of(query))
+
+
+def check_without(endpoint: str, query: Query | None, attrs: Sequence[str], problem: str) -> None:
     """Raise `InvalidCall` where one of ``attrs`` is in the query."""
-    if isinstance(query, Sequence):  # else that is told when the call is made
-        for attr in attrs:
-            if names(query, attr):
-                raise InvalidCall(endpoint, "query", f"{attr} {problem}")
+    for attr in attrs_of(query):
+        if attr in attrs:
+            raise InvalidCall(endpoint, "query", f"{attr} {problem}")

@@ -18,6 +18,7 @@ begin with, change together, with the dispatcher's lock held.
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
@@ -37,7 +38,7 @@ from rxsdk.errors import (
 from rxsdk.protocols.limp.request import Request
 from rxsdk.protocols.limp.res import Res
 from rxsdk.reactive.streams import Multicast, Stream
-from rxsdk.reactive.subscription import Subscription
+from rxsdk.reactive.subscription import Subscription, callbacks_of
 
 if TYPE_CHECKING:
     from rxsdk.limp_life import LimpLife
@@ -88,18 +89,27 @@ class Watch(Stream[Change[D]]):
         scheduler: abc.SchedulerBase | None = None,
     ) -> Subscription:
         """See `Stream.subscribe`."""
+        callbacks = callbacks_of(on_next, on_error, on_completed)
+        return self._enter(lambda opening: Subscription(*callbacks, opening))
+
+    def _enter(self, make: Callable[[_Opening], Subscription]) -> Subscription:
+        """Subscribe to the opening that there is, else to one that begins with this."""
         with self._dispatcher.lock:
             opening, is_new = self.opening, self.opening is None
             if opening is None:
                 opening = self.opening = _Opening(self)
             opening.coming += 1
-        subscription = opening.subscribe(on_next, on_error, on_completed, scheduler=scheduler)
+        subscription = make(opening)
+        opening.admit(subscription)
         if is_new:
             opening.begin()
         return subscription
 
     def collection(self) -> Stream[list[D]]:
-        """The documents that there are, in a new list after each change; a late subscriber begins with the present.
+        """The documents that there are, in a new list whenever they have changed; late subscribers get the present.
+
+        What changes at one moment comes in one list, and a slow subscriber is given the newest one next: the list is
+        always that of the moment, whatever the service's `DeliveryPolicy` says of those that lag.
 
         Raises:
             TypeError: the watch was made without ``snapshot``.
@@ -110,26 +120,28 @@ class Watch(Stream[Change[D]]):
         def subscribe(
             observer: abc.ObserverBase[list[D]], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
-            docs: dict[str, D] = {}
+            def make(opening: _Opening) -> Subscription:
+                on_change = _Present(opening, observer.on_next)
+                return Subscription(on_change, observer.on_error, observer.on_completed, opening, (1, "latest"))
 
-            def on_next(change: Change[D]) -> None:
-                if _apply(docs, change):
-                    observer.on_next(list(docs.values()))
-
-            return self.subscribe(on_next, observer.on_error, observer.on_completed, scheduler=scheduler)
+            return self._enter(make)
 
         return Stream(self._dispatcher, Observable(subscribe))
 
 
-def _apply(docs: dict[str, D], change: Change[D]) -> bool:
-    """Bring ``docs`` up to date; returns whether that has changed them (a gap does not)."""
-    if isinstance(change, Snapshot):
-        docs.update(change.docs)  # it is the first that is told
-    elif isinstance(change, Deleted):
-        docs.pop(change.id, None)
-    elif not isinstance(change, Gap):
-        docs[change.id] = change.doc
-    return not isinstance(change, Gap)
+class _Present:
+    """Hears of changes and tells the documents of the moment, unless it has told these: a change may be passed over."""
+
+    def __init__(self, opening: _Opening, tell: Callable[[list[Any]], None]) -> None:
+        self._opening = opening
+        self._tell = tell
+        self._version = 0
+
+    def __call__(self, _change: Change[Any]) -> None:
+        docs = self._opening.docs_unless(self._version)
+        if docs is not None:
+            self._version, present = docs
+            self._tell(present)
 
 
 class _Reading:
@@ -138,6 +150,7 @@ class _Reading:
     def __init__(self, opening: _Opening) -> None:
         self._opening = opening
         self.docs: dict[str, Any] = {}
+        self.taken = 0  # documents that came, also those that came twice or have no _id
         self.total: int | None = None
         self.fits = True
         self.request: Request | None = None
@@ -148,13 +161,14 @@ class _Reading:
         before = len(self.docs)
         page = dict(_docs_of(res))
         self.docs.update(page)
+        self.taken += len(res.docs)
         self.fits = self.fits and self.total in (None, total) and len(self.docs) == before + len(page)
         self.total = total if isinstance(total, int) else None
 
     @property
     def is_whole(self) -> bool:
         """Whether nothing is left to be read."""
-        return self.total is None or len(self.docs) >= self.total
+        return self.total is None or self.taken >= self.total
 
     def reply(self, res: Res[Any], *, final: bool) -> None:
         self._opening.page_came(self, res)
@@ -172,12 +186,14 @@ class _Opening(Multicast[Any]):
         self._watch = watch
         self._life = watch.inside.life
         self._request: Request | None = None
+        self._is_made = False
         self._reading: _Reading | None = None
         self._passes = 0
         self._failed_reads = 0
         self._timer: Timer | None = None
         self._raw: dict[str, Any] | None = None  # what the server has, as it sent it; None before the first read
         self._docs: dict[str, Any] = {}  # the same, as subscribers are given it
+        self._version = 0  # how often that has changed
         self._heard: dict[str, Any] = {}  # the last word on each document since the read began; None: gone
 
     # -- subscribers, on any thread
@@ -202,6 +218,11 @@ class _Opening(Multicast[Any]):
         else:
             self.fail(CallNotSent(self._watch.watch.endpoint, self._life.why_closed))
             self._dispatcher.run_if_closed()
+
+    def docs_unless(self, version: int) -> tuple[int, list[Any]] | None:
+        """The documents of the moment and their version; None when it is ``version``."""
+        with self._dispatcher.lock:
+            return None if self._version == version else (self._version, list(self._docs.values()))
 
     def _detach(self, subscription: Subscription) -> None:
         with self._dispatcher.lock:
@@ -241,8 +262,11 @@ class _Opening(Multicast[Any]):
             self.fail(InvalidCall(self._watch.watch.endpoint, "endpoint", problem))
         elif "oper" in res.args:
             self._guarded(self._changes_came, res)
-        else:
+        elif not self._is_made:
+            self._is_made = True
             self._read_anew()
+        else:
+            _log.warning("a message of a watch that tells of no change; it is left out")
 
     def complete(self) -> None:
         """The watch was deleted, or the service closed."""
@@ -273,7 +297,7 @@ class _Opening(Multicast[Any]):
             raw = None if oper == "delete" or doc.get("__deleted") is True else doc
             if self._reading is not None:
                 self._heard[_id] = raw
-                self._check_size(self._heard)
+                self._check_size(len(self._heard))
             if self._raw is not None:
                 self._take(_id, raw)
             elif self._watch.read is None:
@@ -300,15 +324,15 @@ class _Opening(Multicast[Any]):
             change = Updated(_id, self._watch.convert(raw), before)
         with self._dispatcher.lock:
             if raw is None:
-                del known[_id]
+                del known[_id], self._docs[_id]
             else:
-                known[_id] = raw
-            _apply(self._docs, change)
+                known[_id], self._docs[_id] = raw, change.doc
+            self._version += 1
             self.emit(change)
-        self._check_size(known)
+        self._check_size(len(known))
 
-    def _check_size(self, docs: dict[str, Any]) -> None:
-        if len(docs) > self._watch.limit:
+    def _check_size(self, size: int) -> None:
+        if size > self._watch.limit:
             raise CollectionTooLarge(self._watch.limit)
 
     # -- reading
@@ -351,17 +375,19 @@ class _Opening(Multicast[Any]):
     def _page(self, res: Res[Any]) -> None:
         reading = cast(_Reading, self._reading)
         reading.take(res)
-        self._check_size(reading.docs)
+        self._check_size(max(reading.taken, reading.total or 0))
         if not reading.fits and self._passes < _PASSES:
             self._begin_pass()
         elif not reading.is_whole and res.docs:
-            self._ask(reading, [{"$skip": len(reading.docs)}])
+            self._ask(reading, [{"$skip": reading.taken}])
         else:
             self._reading = None
             self._failed_reads = 0
             self._compare(reading.docs)
-            if not reading.fits or self._watch.refresh_s is not None:
-                self._read_later(self._watch.refresh_s or _AGAIN.cap_s)
+            if not reading.fits:
+                self._read_later(_AGAIN.cap_s)
+            elif self._watch.refresh_s is not None:  # a little sooner: thousands of clients are not to ask in step
+                self._read_later(self._watch.refresh_s * random.uniform(0.9, 1.0))
 
     def _compare(self, read: dict[str, Any]) -> None:
         for _id, raw in self._heard.items():
@@ -370,7 +396,7 @@ class _Opening(Multicast[Any]):
             else:
                 read[_id] = raw
         self._heard = {}
-        self._check_size(read)
+        self._check_size(len(read))
         if self._raw is not None:
             for _id in [_id for _id in self._raw if _id not in read]:
                 self._take(_id, None)
@@ -380,6 +406,7 @@ class _Opening(Multicast[Any]):
         docs = {_id: self._watch.convert(raw) for _id, raw in read.items()}
         with self._dispatcher.lock:
             self._raw, self._docs = read, docs
+            self._version += 1
             self.emit(Snapshot(dict(docs)))
 
     def read_failed(self, reading: _Reading, error: Exception) -> None:

@@ -234,7 +234,7 @@ def test_a_later_read_that_fails(emulator: Emulator, passes: bool) -> None:
     clock = FakeClock()
     with ApiService(emulator.config(reconnect=FAST), clock=clock) as api:
         api.auth("email", emulator.admin_email, emulator.admin_password).result()
-        notes = Notes(watch(api, [{"rank": 1}]))
+        notes = Notes(watch(api, [{"rank": 1}], refresh_s=60))
         notes.kinds(1)
         new = create(api, "new", rank=1)
         notes.kinds(2)
