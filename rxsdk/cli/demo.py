@@ -12,33 +12,47 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
 
 import rxsdk
 from rxsdk import RxSdkError, SDKConfig
+from rxsdk.cli.output import print_line
 from rxsdk.cli.show import Screen, milliseconds, size
 from rxsdk.cli.steps import STEPS
 from rxsdk.cli.story import Step, StepFailed, StepSkipped, Story
 
-__all__ = ["Failure", "play", "tell"]
+__all__ = ["Outcome", "play", "tell"]
 
 
 @dataclass(frozen=True)
-class Failure:
-    """The step that failed, and why."""
+class Outcome:
+    """What came of a step: what it proved, why it failed, or why it was not made."""
 
-    number: int
+    step: int
     title: str
-    reason: str
+    outcome: Literal["ok", "failed", "skipped"]
+    said: str = ""
+    seconds: float = 0.0
 
 
 def tell(
-    config: SDKConfig, *, email: str, password: str, photo: Path, cut: Callable[[], None] | None = None
-) -> Failure | None:
+    config: SDKConfig,
+    *,
+    email: str,
+    password: str,
+    photo: Path,
+    cut: Callable[[], None] | None = None,
+    as_json: bool = False,
+) -> Outcome | None:
     """Tell the whole story on standard output. Returns the step that failed, None when there is none.
 
-    Args: as `Story`.
+    Args:
+        email, password, photo, cut: as of `Story`.
+        as_json: an `Outcome` a line, and nothing else.
     """
-    screen = Screen()
+    screen = Screen(Console(quiet=True) if as_json else None)
     facts = {
         "server": f"{config.api}{', emulated in this process' if cut else ''}",
         "file": f"{photo.name}, {size(photo.stat().st_size)}",
@@ -48,8 +62,9 @@ def tell(
         screen.note("ws:// to another machine: the password travels readably. Use wss:// for all that matters.")
     started = time.perf_counter()
 
-    async def tell_it() -> Failure | None:
-        return await play(Story(config, email=email, password=password, photo=photo, screen=screen, cut=cut))
+    async def tell_it() -> Outcome | None:
+        story = Story(config, email=email, password=password, photo=photo, screen=screen, cut=cut)
+        return await play(story, told=print_line if as_json else None)
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".* is not encrypted")  # said above
@@ -60,39 +75,51 @@ def tell(
     return failure
 
 
-async def play(story: Story, steps: tuple[Step, ...] = STEPS) -> Failure | None:
-    """Run the steps in order. Returns the one that failed, None when every step did what it should."""
+async def play(
+    story: Story, steps: tuple[Step, ...] = STEPS, told: Callable[[Outcome], None] | None = None
+) -> Outcome | None:
+    """Run the steps in order. Returns the one that failed, None when every step did what it should.
+
+    Args:
+        told: is called with the outcome of each, also of those that were not made.
+    """
     failure = None
     try:
         for number, step in enumerate(steps, 1):
-            story.screen.step(number, step.title, step.code)
-            reason = await _try(story, step)
-            if reason is not None:
-                failure = Failure(number, step.title, reason)
+            if failure is None:
+                story.screen.step(number, step.title, step.code)
+                outcome = await _try(story, number, step)
+            else:
+                outcome = Outcome(number, step.title, "skipped", f"step {failure.step} failed")
+            if told is not None:
+                told(outcome)
+            if outcome.outcome == "failed":
+                failure = outcome
                 await _tidy(story)
-                break
     finally:
         story.is_told = False
         await story.api.close()
     if failure is not None:
-        rest = {number: step.title for number, step in enumerate(steps, 1) if number > failure.number}
-        story.screen.skipped(rest)
+        story.screen.skipped({number: step.title for number, step in enumerate(steps, 1) if number > failure.step})
     return failure
 
 
-async def _try(story: Story, step: Step) -> str | None:
-    """Why the step failed, or None."""
+async def _try(story: Story, number: int, step: Step) -> Outcome:
+    """Make the step, and show what came of it."""
     loop = asyncio.get_running_loop()
     started = loop.time()
     try:
-        story.screen.proven(await step.run(story), loop.time() - started)
+        proven = await step.run(story)
     except StepSkipped as skipped:
         story.screen.note(str(skipped))
+        return Outcome(number, step.title, "skipped", str(skipped))
     except Exception as error:
         reason = str(error) if isinstance(error, (StepFailed, RxSdkError)) else f"{type(error).__name__}: {error}"
         story.screen.failed(reason)
-        return reason
-    return None
+        return Outcome(number, step.title, "failed", reason, round(loop.time() - started, 6))
+    seconds = loop.time() - started
+    story.screen.proven(proven, seconds)
+    return Outcome(number, step.title, "ok", proven, round(seconds, 6))
 
 
 async def _tidy(story: Story) -> None:

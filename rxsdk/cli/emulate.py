@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
+import shlex
 import signal
 import sys
 import threading
@@ -17,6 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from rxsdk import SDKConfig
 from rxsdk.cli.show import plain
 from rxsdk.emulator import Emulator
 from rxsdk.emulator.chat import ChatEmulator
@@ -70,19 +73,25 @@ class NotServing(Exception):
 
 @dataclass(frozen=True)
 class Introduction:
-    """What whoever starts an emulator is told: how to connect, how it is set up, and code to paste."""
+    """What whoever starts an emulator is told: how to connect, how it is set up, and lines to paste."""
 
     title: str
     connect: dict[str, str]
     facts: dict[str, str]
+    shell: tuple[str, ...]
     snippet: str
 
+    def as_json(self) -> str:
+        """How to connect and how it is set up, for programs. The secrets are in it: a test's, and there to be used."""
+        return json.dumps({name.replace(" ", "_"): value for name, value in {**self.connect, **self.facts}.items()})
 
-def serve(emulator: Host[Any], introduce: Callable[[], Introduction]) -> None:
+
+def serve(emulator: Host[Any], introduce: Callable[[], Introduction], *, as_json: bool = False) -> None:
     """Serve until Ctrl-C or SIGTERM; whoever listens is told how to connect.
 
     Args:
         introduce: called once it listens.
+        as_json: tell it as one line of JSON.
 
     Raises:
         NotServing: the port cannot be had, the data not be read or not be written.
@@ -92,13 +101,17 @@ def serve(emulator: Host[Any], introduce: Callable[[], Introduction]) -> None:
         with _told("cannot start", emulator.port):
             emulator.start()
         try:
-            _print_introduction(console, introduce())
+            if as_json:
+                print(introduce().as_json(), flush=True)
+            else:
+                _print_introduction(console, introduce())
             while not stop.wait(0.5):  # an endless wait would not hear Ctrl-C on Windows
                 pass
         finally:
             with _told("did not end well", emulator.port):
                 emulator.stop()
-        console.print("\nThe emulator has ended.", style="dim")
+        if not as_json:
+            console.print("\nThe emulator has ended.", style="dim")
 
 
 @contextlib.contextmanager
@@ -147,8 +160,20 @@ def limp_introduction(emulator: Emulator, facts: dict[str, str], more_config: di
         "admin password": emulator.admin_password,
     }
     files = {"files": f"{emulator.http_url}/{{module}}/retrieve_file/{{_id}}/{{attr}}/{{name}}"}
-    return Introduction(
-        "A LIMP server is running, emulated for tests. ", connect, {**facts, **files}, _snippet(emulator, more_config)
+    title = "A LIMP server is running, emulated for tests. "
+    shell = _shell(emulator, config, more_config)
+    return Introduction(title, connect, {**facts, **files}, shell, _snippet(emulator, more_config))
+
+
+def _shell(emulator: Emulator, config: SDKConfig, more_config: dict[str, Any]) -> tuple[str, ...]:
+    """Commands that sign in and watch; as they stand."""
+    given = {"api": config.api, "anon_token": emulator.anon_token, **more_config}
+    if config.auth_hash_level != "5.6":
+        given["auth_hash_level"] = config.auth_hash_level
+    return (
+        "export " + " ".join(f"RXSDK_{name.upper()}={shlex.quote(value)}" for name, value in given.items()),
+        f"rxsdk auth {shlex.quote(emulator.admin_email)}",
+        "rxsdk watch staff/watch --snapshot staff/read",
     )
 
 
@@ -156,11 +181,10 @@ def chat_introduction(emulator: ChatEmulator, data: str) -> Introduction:
     """The chat's; ``data`` says where its messages are kept."""
     first, second, *_ = emulator.users
     connect = {"url": emulator.url, **{f"{user}'s token": emulator.token(user) for user in emulator.users}}
-    try_it = f"rxsdk chat {second} --url {emulator.url} --user {first} --token {emulator.token(first)}"
+    shell = (f"rxsdk chat {second} --url {emulator.url} --user {first} --token {emulator.token(first)}",)
     fields = {"url": emulator.url, "token": emulator.token(first), "me": first, "other": second}
     snippet = _CHAT_SNIPPET.format(**{name: _quoted(value) for name, value in fields.items()})
-    facts = {"messages": data, "in a terminal": try_it}
-    return Introduction("A chat server is running, emulated for tests. ", connect, facts, snippet)
+    return Introduction("A chat server is running, emulated for tests. ", connect, {"messages": data}, shell, snippet)
 
 
 def _print_introduction(console: Console, introduction: Introduction) -> None:
@@ -169,11 +193,12 @@ def _print_introduction(console: Console, introduction: Introduction) -> None:
         _print(console)
         for name, value in table.items():
             _print(console, (f"  {name:<16}", "dim"), (value, style))
-    _print(console)
-    _print(console, ("Paste this into Python to talk to it:", "bold"))
-    _print(console)
-    for line in introduction.snippet.splitlines():
-        _print(console, (line, "cyan"))
+    for where, lines in (("another terminal", introduction.shell), ("Python", introduction.snippet.splitlines())):
+        _print(console)
+        _print(console, (f"Paste this into {where} to talk to it:", "bold"))
+        _print(console)
+        for line in lines:
+            _print(console, (line, "cyan"))
 
 
 def _snippet(emulator: Emulator, more_config: dict[str, Any]) -> str:
@@ -198,6 +223,7 @@ def sylk_introduction(emulator: SylkEmulator) -> Introduction:
         "A SylkServer is running, emulated for tests. ",
         {"url": emulator.url, **emulator.users},
         {"accounts": "what stands beside each is its password"},
+        (f"rxsdk sylk register {account} --url {emulator.url}",),
         _SYLK_SNIPPET.format(**{name: _quoted(value) for name, value in given.items()}),
     )
 

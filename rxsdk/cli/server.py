@@ -31,11 +31,21 @@ import platformdirs
 import typer
 
 import rxsdk
-from rxsdk import ApiService, ConnectFailed, Credentials, FileCache, ReconnectPolicy, SDKConfig, TransportError
+from rxsdk import (
+    ApiService,
+    CacheError,
+    ConnectFailed,
+    Credentials,
+    FileCache,
+    ReconnectPolicy,
+    SDKConfig,
+    Session,
+    TransportError,
+)
 from rxsdk.cache import scope_of
 from rxsdk.cli.ending import tell
 
-__all__ = ["Server", "config_file", "kept_session", "run", "sessions_file", "takes_server"]
+__all__ = ["Server", "config_file", "keep_session", "kept_session", "run", "sessions_file", "takes_server"]
 
 T = TypeVar("T")
 
@@ -123,7 +133,8 @@ class Server:
         for name in ("api", "anon_token"):
             if not settings.get(name):
                 option = "--" + name.replace("_", "-")
-                problem = f"is missing: give {option}, RXSDK_{name.upper()}, or {name} in a profile of {config_file()}"
+                ways = f"give {option}, RXSDK_{name.upper()}, or {name} in a profile of {config_file()}"
+                problem = f"{name} is missing: {ways}"
                 raise typer.BadParameter(problem, param_hint=option)
         try:
             return SDKConfig(
@@ -137,11 +148,13 @@ class Server:
         except rxsdk.ConfigurationError as error:
             raise typer.BadParameter(error.problem, param_hint="--" + error.field.replace("_", "-")) from None
 
-    def run(self, config: SDKConfig, work: Callable[[ApiService], Awaitable[T]]) -> T:
-        """What ``work`` returns, on a service that is connected meanwhile."""
+    def run(self, config: SDKConfig, work: Callable[[ApiService], Awaitable[T]], *, signed_in: bool = False) -> T:
+        """What ``work`` returns, on a service that is connected meanwhile; ``signed_in`` by the kept session."""
 
         async def connected() -> T:
             async with ApiService(config) as api:
+                if signed_in:
+                    await api.check_auth()
                 return await work(api)
 
         return run(config, connected)
@@ -188,6 +201,21 @@ def kept_session(config: SDKConfig) -> Credentials | None:
     return None if config.cache is None else config.cache.get(scope_of(config.api, config.cache_key))
 
 
+def keep_session(config: SDKConfig, session: Session | None) -> None:
+    """Keep ``session`` for the commands to come.
+
+    Raises:
+        CacheError: it cannot be kept.
+    """
+    cache = FileCache(sessions_file())
+    try:
+        if session is None:
+            raise CacheError(str(cache.path), "the server gave none")
+        cache.put(scope_of(config.api, config.cache_key), Credentials(session["_id"], session["token"]))
+    except CacheError as error:
+        raise CacheError(error.place, f"signed in, but the session could not be kept: {error.problem}") from error
+
+
 # -- the options ---------------------------------------------------------------------------------------------------
 
 
@@ -231,6 +259,8 @@ def takes_server(command: Callable[..., None]) -> Callable[..., None]:
         which = {name: given.pop(name) for name in shared}
         command(**given, server=Server(**which))
 
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    with_server.__doc__ = "\n\n".join(" ".join(each.split()) for each in paragraphs)  # typer keeps the ends of lines
     with_server.__signature__ = signature.replace(parameters=[*own, *shared.values()])  # type: ignore[attr-defined]
     with_server.__annotations__ = {one.name: one.annotation for one in (*own, *shared.values())}
     return with_server

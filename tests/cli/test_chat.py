@@ -16,7 +16,7 @@ from rxsdk.chat import Attachment, FileMeta, New
 from rxsdk.cli.chat import HELP, Talk, Window
 from rxsdk.cli.parrot import Parrot
 from rxsdk.emulator.chat import ChatEmulator
-from tests.cli.conftest import Cli, command, environment, run_process
+from tests.cli.conftest import Cli, command, environment
 from tests.cli.test_terminal import Terminal
 from tests.conftest import wait_until
 
@@ -215,5 +215,5 @@ def test_a_chat_server_to_try_things_on() -> None:
     assert "The emulator has ended." in out
 
 
-def test_help_says_what_it_does() -> None:
-    assert "Talk to somebody in the terminal" in run_process("chat", "--help").out
+def test_help_says_what_it_does(cli: Cli) -> None:
+    assert "Talk to somebody in the terminal" in cli("chat", "--help").out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
@@ -96,14 +97,36 @@ def test_it_shows_what_went_over_the_wire(cli: Cli) -> None:
     assert re.search(r"←  200 Detected 1 docs\.  update .*Mathematician.*pushed$", out, re.MULTILINE)
 
 
-@pytest.mark.parametrize("columns", ["80", "100", "200"])
-def test_it_is_plain_text_without_a_terminal_and_not_wide(tmp_path: Path, columns: str) -> None:
-    ran = run_process("demo", cwd=tmp_path, COLUMNS=columns)
+def test_it_is_plain_text_without_a_terminal(tmp_path: Path) -> None:
+    ran = run_process("demo", cwd=tmp_path, COLUMNS="80")
     assert (ran.code, ran.err) == (0, "")
     assert steps_done(ran.out) == TITLES
     assert "\x1b" not in ran.out
-    assert max(map(len, ran.out.splitlines())) <= min(int(columns), 100)
+    assert max(map(len, ran.out.splitlines())) <= 80
     assert list(tmp_path.iterdir()) == []
+
+
+def test_it_is_not_wide_where_there_is_room(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    ran = cli("demo")
+    assert steps_done(ran.out) == TITLES
+    assert max(map(len, ran.out.splitlines())) <= 100
+
+
+def test_an_object_a_step(cli: Cli, emulator: Emulator, real: list[str]) -> None:
+    ran = cli("demo", "--json")
+    assert (ran.code, ran.err) == (0, "")
+    steps = [json.loads(line) for line in ran.out.splitlines()]
+    assert [(step["step"], step["title"], step["outcome"]) for step in steps] == [
+        (number, title, "ok") for number, title in enumerate(TITLES, 1)
+    ]
+    assert all(step["said"] and step["seconds"] > 0 for step in steps)
+    emulator.refuse_next("staff/read", 500, "BROKEN", "no")
+    ran = cli("demo", *real, "--json")
+    assert ran.code == 1
+    outcomes = [json.loads(line)["outcome"] for line in ran.out.splitlines()]
+    assert outcomes == [*["ok"] * 4, "failed", *["skipped"] * 6]
+    assert "BROKEN" in json.loads(ran.out.splitlines()[4])["said"]
 
 
 def test_it_needs_neither_utf8_nor_a_direct_road(tmp_path: Path) -> None:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rxsdk import ApiService, SDKConfig
 from rxsdk.cli.emulate import NotServing, first_app, serve
 from rxsdk.emulator import Emulator
+from rxsdk.emulator.host import Host
 from tests.cli.conftest import Cli, command, environment
 from tests.staff import staff_doc
 
@@ -126,6 +130,47 @@ def test_its_options(tmp_path: Path) -> None:
 def test_the_newer_generation_is_offered_with_its_hash_level() -> None:
     with emulating("--api-level", "6.1") as running:
         assert 'auth_hash_level="6.1"' in running.snippet
+
+
+@pytest.mark.parametrize("wire", ["limp", "chat", "sylk"])
+def test_one_object_for_programs(cli: Cli, monkeypatch: pytest.MonkeyPatch, wire: str) -> None:
+    start = Host.start
+
+    def start_and_be_told_to_end(self: Host[Any]) -> Host[Any]:
+        start(self)
+        threading.Timer(0, os.kill, (os.getpid(), signal.SIGINT)).start()
+        return self
+
+    monkeypatch.setattr(Host, "start", start_and_be_told_to_end)
+    ran = cli("emulate", "--port", 0, "--wire", wire, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    (line,) = ran.out.splitlines()
+    told = json.loads(line)
+    assert told["api" if wire == "limp" else "url"].startswith("ws://127.0.0.1:")
+    if wire == "limp":
+        assert (told["anon_token"], told["admin_password"]) == (Emulator().anon_token, Emulator().admin_password)
+
+
+def test_what_it_offers_to_paste_into_a_shell() -> None:
+    options = (
+        "--api-level",
+        "6.1",
+        "--admin-password",
+        "it's A s3cret",
+        "--client-app",
+        "shop:web:https://shop.example.com",
+    )
+    with emulating(*options) as running:
+        begin = running.lines.index("Paste this into another terminal to talk to it:") + 2
+        export, auth, watch = running.lines[begin : begin + 3]
+        assert watch == "rxsdk watch staff/watch --snapshot staff/read"
+        script = f"{export}\n{sys.executable} -m {auth}\n"
+        with tempfile.TemporaryDirectory() as home:
+            there = environment(HOME=home, XDG_STATE_HOME=home, RXSDK_PASSWORD="it's A s3cret")
+            done = subprocess.run(["sh", "-c", script], env=there, capture_output=True, encoding="utf-8", check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert running.fact("admin email") in done.stdout
+        assert running.end()[0] == 0
 
 
 def test_a_port_that_is_taken(cli: Cli) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import platform
 import subprocess
 import sys
 import tomllib
+from types import ModuleType
 
 import pytest
 
 import rxsdk
 from rxsdk.cli import main
+from rxsdk.cli.app import GROUPS
 from rxsdk.cli.commands import version as version_module
 from tests.cli.conftest import REPOSITORY, Cli, Ran, environment, run_process
 
@@ -90,6 +93,19 @@ def test_help(cli: Cli) -> None:
         assert ran.code == 0
         assert example in ran.out
         assert f"Usage: rxsdk {name}" in ran.out
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.__name__.rpartition(".")[2])
+def test_help_at_the_usual_width(group: ModuleType, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for one in group.commands.registered_commands:
+        lines = cli(one.callback.__name__, "--help").out.splitlines()
+        assert max(map(len, lines)) <= 80
+        shown = [line.strip() for line in lines]
+        wanted = (one.epilog or "").replace("\\[", "[").splitlines()
+        assert [line for line in wanted if line.startswith("$ ") and line not in shown] == [], "examples are whole"
+        said = inspect.cleandoc(one.help or one.callback.__doc__)
+        assert "\n" not in said.replace("\n\n", ""), "sentences are folded at the width of the terminal only"
 
 
 def test_a_command_there_is_not(cli: Cli) -> None:

@@ -14,9 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from rxsdk import ApiService, File, FileCache
+from rxsdk.cli import main
 from rxsdk.cli.output import as_text
 from rxsdk.emulator import Emulator
-from tests.cli.conftest import command, environment, run_process
+from rxsdk.testing import FaultProxy
+from tests.cli.conftest import REPOSITORY, Cli, command, environment
 from tests.conftest import wait_until
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no pseudo-terminals")
@@ -90,7 +93,7 @@ def start(settings: dict[str, str]) -> Iterator[Callable[..., Terminal]]:
     begun: list[Terminal] = []
 
     def start(*args: object, **more: str) -> Terminal:
-        begun.append(Terminal(*args, **settings, **more))
+        begun.append(Terminal(*args, **{**settings, **more}))
         return begun[-1]
 
     yield start
@@ -98,6 +101,14 @@ def start(settings: dict[str, str]) -> Iterator[Callable[..., Terminal]]:
         if terminal.running.poll() is None:
             terminal.running.kill()
             terminal.running.wait()
+
+
+def keep_a_session(emulator: Emulator, settings: dict[str, str]) -> Path:
+    """What ``rxsdk auth`` leaves for the commands to come."""
+    kept = Path(settings["XDG_STATE_HOME"]) / "rxsdk" / "sessions.json"
+    with ApiService(emulator.config(cache=FileCache(kept), cache_key="default")) as api:
+        api.auth("email", emulator.admin_email, emulator.admin_password).result()
+    return kept
 
 
 def test_the_password_is_typed_unseen(emulator: Emulator, start: Callable[..., Terminal]) -> None:
@@ -124,7 +135,7 @@ def test_a_reply_in_a_terminal(emulator: Emulator, start: Callable[..., Terminal
     assert '"name": "\\u001b]0;gotcha\\u0007\\u009b31m"' in text
 
 
-@pytest.mark.parametrize("args", [["--help"], ["call", "--help"], ["auth", "--help"], ["doctor", "--help"], ["doctor"]])
+@pytest.mark.parametrize("args", [["--help"], ["doctor"]])
 def test_the_screens_fit(start: Callable[..., Terminal], args: list[str]) -> None:
     terminal = start(*args)
     assert terminal.end() == 0
@@ -154,8 +165,7 @@ def test_ctrl_c_at_the_password(emulator: Emulator, start: Callable[..., Termina
 def test_ctrl_c_in_an_upload_leaves_the_session_as_it_was(
     emulator: Emulator, start: Callable[..., Terminal], settings: dict[str, str], tmp_path: Path
 ) -> None:
-    run_process("auth", emulator.admin_email, RXSDK_PASSWORD=emulator.admin_password, **settings)
-    kept = tmp_path / "state" / "rxsdk" / "sessions.json"
+    kept = keep_a_session(emulator, settings)
     before = json.loads(kept.read_text("utf-8"))
     photo = tmp_path / "large.png"
     photo.write_bytes(b"x" * 5_000_000)
@@ -168,18 +178,77 @@ def test_ctrl_c_in_an_upload_leaves_the_session_as_it_was(
     assert b"Traceback" not in terminal.seen
     assert b"stopped by Ctrl-C" in terminal.seen
     assert json.loads(kept.read_text("utf-8")).keys() == before.keys()
-    assert run_process("whoami", **settings).code == 0
+    with ApiService(emulator.config(cache=FileCache(kept), cache_key="default")) as api:
+        assert api.check_auth().result().status == 200
     assert emulator.executed["staff/create"] == 0
+
+
+def test_a_download_and_ctrl_c_in_one(
+    emulator: Emulator, start: Callable[..., Terminal], settings: dict[str, str], tmp_path: Path
+) -> None:
+    kept = keep_a_session(emulator, settings)
+    bytes_ = bytes(range(256)) * 8_000
+    with ApiService(emulator.config(cache=FileCache(kept), cache_key="default")) as api:
+        api.check_auth().result()
+        doc = {"name": {"ar_AE": "x"}, "cover": File(bytes_, name="cover.png")}
+        _id = api.call("album/create", doc=doc).result().docs[0]["_id"]
+    terminal = start("download", "album", _id, "cover", "-o", tmp_path)
+    assert terminal.end() == 0
+    assert (tmp_path / "cover.png").read_bytes() == bytes_
+    assert re.search(r"cover\.png.*2\.0/2\.0 MB", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.seen.decode()))
+    assert CONTROLS.findall(terminal.seen) == []
+    there = tmp_path / "there"
+    there.mkdir()
+    with FaultProxy(emulator.url) as proxy:
+        proxy.bandwidth(200_000, direction="down")
+        stopped = start("download", "album", _id, "cover", "-o", there, RXSDK_API=proxy.url)
+        stopped.read(until=b"cover.png")
+        stopped.type("\x03")
+        assert stopped.end() == 130
+    assert b"stopped by Ctrl-C" in stopped.seen
+    assert b"Traceback" not in stopped.seen
+    assert [path for path in there.iterdir() if path.suffix == ".png"] == [], "it appears when it is whole"
+
+
+def test_signing_out_and_a_module_made(
+    emulator: Emulator, start: Callable[..., Terminal], settings: dict[str, str]
+) -> None:
+    kept = keep_a_session(emulator, settings)
+    terminal = start("signout")
+    assert terminal.end() == 0
+    assert b"Signed out." in terminal.seen
+    assert json.loads(kept.read_text("utf-8"))["scopes"] == {}
+    made = start("typegen", REPOSITORY / "examples" / "schema.toml")
+    assert made.end() == 0
+    assert made.seen.replace(b"\r\n", b"\n") == (REPOSITORY / "tests" / "typing" / "typed_structs.py").read_bytes()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 @pytest.mark.parametrize("args", [["call", "staff/read", "--json"], ["call", "staff/read"], ["doctor"], ["version"]])
-def test_a_full_disk(settings: dict[str, str], args: list[str]) -> None:
+def test_a_full_disk(
+    known: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], args: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["rxsdk", *args])
+    with open("/dev/full", "w", encoding="utf-8") as full, monkeypatch.context() as disk:
+        disk.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert ended.value.code == 1
+    assert "No space left on device" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_process_and_a_full_disk(settings: dict[str, str]) -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
         done = subprocess.run(
-            command(*args), stdout=full, stderr=subprocess.PIPE, encoding="utf-8", env=environment(**settings),
-            timeout=50, check=False,
-        )  # fmt: skip
+            command("call", "staff/read"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            env=environment(**settings),
+            timeout=50,
+            check=False,
+        )
     assert done.returncode == 1
     assert "No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
@@ -211,10 +280,11 @@ def test_sigint_without_a_terminal(emulator: Emulator, settings: dict[str, str])
     assert (running.returncode, out, err) == (130, b"", b"rxsdk call: stopped by Ctrl-C\n")
 
 
-def test_completion(settings: dict[str, str]) -> None:
-    ran = run_process(_RXSDK_COMPLETE="complete_bash", COMP_WORDS="rxsdk who", COMP_CWORD="1", **settings)
-    assert ran.out.split() == ["whoami"]
-    assert "whoami" not in run_process("--show-completion", "bash", **settings).err
+def test_completion(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "_RXSDK_COMPLETE=complete_bash" in cli("--show-completion", "bash").out
+    for name, value in {"_RXSDK_COMPLETE": "complete_bash", "COMP_WORDS": "rxsdk who", "COMP_CWORD": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert cli().out.split() == ["whoami"]
 
 
 def test_json_that_a_terminal_may_be_shown() -> None:

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from rxsdk import ApiService
+from rxsdk import ApiService, Created, Deleted, Snapshot, Updated
+from rxsdk.cli.commands.watch import _rows
 from rxsdk.emulator import Emulator
 from tests.cli.conftest import Cli, command, environment, run_process
-from tests.cli.test_terminal import CONTROLS, Terminal, settings, start
+from tests.cli.test_terminal import CONTROLS, Terminal, keep_a_session, settings, start
 from tests.staff import staff_doc
 
 __all__ = ["settings", "start"]
@@ -68,15 +69,15 @@ def test_one_object_a_line(
     _id = signed_in.call("staff/create", doc=staff_doc()).result().docs[0]["_id"]
     signed_in.call("staff/delete", query=[{"_id": _id}, {"$soft": True}]).result()
     assert process.stdout is not None
-    before = [process.stdout.readline() for _ in range(3)]
+    before = [process.stdout.readline() for _ in range(2)]
     emulator.drop_connections()
     out, err = stopped(process, 1)
-    made, created, deleted, gap = map(json.loads, before + out)
-    assert gap["gap"].startswith("connection lost: ")
+    created, deleted, gap = map(json.loads, before + out)
+    assert gap["change"] == "gap"
+    assert gap["reason"].startswith("connection lost: ")
     assert datetime.fromisoformat(gap["since"])
-    assert made["args"]["code"] == "CORE_WATCH_OK"
-    assert (created["args"]["oper"], created["args"]["docs"][0]["_id"]) == ("create", _id)
-    assert (deleted["args"]["oper"], deleted["args"]["docs"]) == ("delete", [{"_id": _id}])
+    assert (created["change"], created["id"], created["doc"]["_id"]) == ("create", _id, _id)
+    assert (deleted["change"], deleted["id"]) == ("delete", _id)
     assert err.endswith("rxsdk watch: stopped by Ctrl-C\n")
 
 
@@ -132,7 +133,7 @@ def test_a_watch_that_is_refused(known: Emulator, cli: Cli) -> None:
 
 
 def test_bars(emulator: Emulator, start: Callable[..., Terminal], settings: dict[str, str], tmp_path: Path) -> None:
-    run_process("auth", emulator.admin_email, RXSDK_PASSWORD=emulator.admin_password, **settings)
+    keep_a_session(emulator, settings)
     paths = [tmp_path / "one.png", tmp_path / "[bold]two.png"]
     for path in paths:
         path.write_bytes(b"x" * 1_200_000)
@@ -146,14 +147,35 @@ def test_bars(emulator: Emulator, start: Callable[..., Terminal], settings: dict
     ran = run_process("upload", "album/create", f"photos={paths[0]}", "-d", doc, "--json", **settings)
     assert (ran.code, ran.err) == (0, ""), "no bars without a terminal"
     assert json.loads(ran.out)["args"]["count"] == 1
-    ran = run_process("upload", "album/create", "photos", **settings)
-    assert ran.code == 2
-    assert "ATTR=PATH" in ran.err
+
+
+def test_the_rows_that_are_shown() -> None:
+    doc = {"_id": "1", "user": "u", "token": "t"}
+    assert [str(row) for row in _rows(Snapshot({"1": doc}))] == ['{_id: "1", token: •••}']
+    assert [(row.change, str(row)) for row in _rows(Deleted("1"))] == [("delete", '{_id: "1"}')]
+    assert [row.change for change in (Created("1", doc), Updated("1", doc)) for row in _rows(change)] == [
+        "create",
+        "update",
+    ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a process")
+def test_what_there_is_and_what_was_missed(
+    watching: Callable[..., subprocess.Popen[str]], emulator: Emulator, signed_in: ApiService
+) -> None:
+    _id = signed_in.call("staff/create", doc=staff_doc()).result().docs[0]["_id"]
+    process = watching("--snapshot", "staff/read", "--json")
+    assert process.stdout is not None
+    there = json.loads(process.stdout.readline())
+    assert (there["change"], there["id"]) == ("there", _id)
+    emulator.drop_connections()
+    signed_in.call("staff/delete", query=[{"_id": _id}, {"$soft": False}]).result()
+    out, _err = stopped(process, 2)
+    assert sorted(json.loads(line)["change"] for line in out) == ["delete", "gap"]
 
 
 @pytest.mark.usefixtures("no_thread_left")
-def test_the_rows_that_are_shown(known: Emulator) -> None:
-    from rxsdk.cli.commands.watch import _said  # noqa: PLC0415
-
-    assert _said({"_id": "1", "user": "u", "token": "t"}) == '{_id: "1", token: •••}'
-    assert _said("odd") == '"odd"'
+def test_what_is_no_watch(known: Emulator, cli: Cli) -> None:
+    ran = cli("watch", "staff/read")
+    assert (ran.code, ran.out) == (2, "")
+    assert "staff/read: endpoint: names no watch" in ran.err

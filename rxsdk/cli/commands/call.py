@@ -31,11 +31,11 @@ Anonymous = Annotated[bool, typer.Option("--anonymous", help="Do not use the ses
 
 _EXAMPLES = """\
 [bold]Examples[/bold]
-  rxsdk call staff/read
-  rxsdk call staff/read -q '[{"name.en_AE": "Ada"}, {"$limit": 5}]' --json | jq .args.docs
-  rxsdk call staff/create --doc @ada.json --file photo=ada.png
-  rxsdk call album/create -d '{"name": {"ar_AE": "x"}}' -f photos=1.png -f photos=2.png
-  echo '{"rank": {"$add": 1}}' | rxsdk call album/update -q '[{"_id": "…"}]' --doc -
+$ rxsdk call staff/read
+$ rxsdk call staff/read -q '[{"rank": 1}, {"$limit": 5}]' --json | jq .args
+$ rxsdk call staff/create --doc @ada.json --file photo=ada.png
+$ rxsdk call album/create -d @album.json -f photos=1.png -f photos=2.png
+$ echo '{"rank": 2}' | rxsdk call album/update -q '[{"_id": "…"}]' --doc -
 """
 
 
@@ -80,15 +80,13 @@ def make_call(
         raise NoCredentials
 
     async def work(api: ApiService) -> tuple[Res[Doc], float]:
-        if is_known:
-            await api.check_auth()
         started = time.perf_counter()
         call = api.call(endpoint, query=query, doc=doc, await_auth=must_be_authed)
         with uploading(call.progress):
             res = await call
         return res, time.perf_counter() - started
 
-    res, seconds = server.run(config, work)
+    res, seconds = server.run(config, work, signed_in=is_known)
     if as_json:
         print_line(reply_of(res))
     else:
@@ -124,7 +122,7 @@ def _files(given: list[str], option: str) -> Mapping[str, Any]:
             raise typer.BadParameter(f"{one!r} is not ATTR=PATH", param_hint=option)
         if not Path(path).is_file():
             raise typer.BadParameter(
-                f"{path}: {'is not a file' if Path(path).exists() else 'no such file'}", param_hint="--file"
+                f"{path}: {'is not a file' if Path(path).exists() else 'no such file'}", param_hint=option
             )
         found.setdefault(attr, []).append(Path(path))
     return {attr: paths[0] if len(paths) == 1 else paths for attr, paths in found.items()}

@@ -24,9 +24,9 @@ reads, line by line, and prints what comes.
 """
 _EXAMPLES = """\
 [bold]Examples[/bold]
-  rxsdk chat
-  rxsdk emulate --wire chat
-  rxsdk chat bob --url ws://127.0.0.1:8081/ws --user ada --token token-of-ada
+$ rxsdk chat
+$ rxsdk emulate --wire chat
+$ rxsdk chat bob --url ws://127.0.0.1:8081/ws --user ada --token token-of-ada
 """
 
 

@@ -9,6 +9,7 @@ import math
 import mimetypes
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ import rxsdk
 from rxsdk.cli.demo import tell
 from rxsdk.cli.download import is_this_machine
 from rxsdk.cli.ending import emulator_class, fail
+from rxsdk.cli.output import AsJson
 from rxsdk.cli.steps import STEPS
 
 __all__ = ["commands"]
@@ -37,9 +39,9 @@ Exit code 0 only if every step did what it should, else 1.
 """
 _DEMO_EXAMPLES = """\
 [bold]Examples[/bold]
-  rxsdk demo
-  rxsdk demo --file portrait.jpg
-  rxsdk demo --api wss://limp.example.com/ws --anon-token T --email ada@example.com
+$ rxsdk demo
+$ rxsdk demo --file portrait.jpg
+$ rxsdk demo --api wss://HOST/ws --anon-token TOKEN --email ada@example.com
 """
 
 
@@ -65,8 +67,10 @@ def demo(
         Path | None,
         typer.Option(exists=True, dir_okay=False, readable=True, help="The image to upload; a small one is included."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """``rxsdk demo``"""
+    play = partial(_tell, as_json=as_json)
     logging.getLogger("rxsdk").addHandler(logging.NullHandler())  # the story says what there is to say
     if file is not None and not (mimetypes.guess_type(file.name)[0] or "").startswith("image/"):
         raise typer.BadParameter("must be an image: staff.photo takes nothing else", param_hint="--file")
@@ -74,10 +78,10 @@ def demo(
         raise typer.BadParameter("goes with --api only", param_hint="--email, --app-id, --origin")
     with _photo(file) as photo:
         if api is None:
-            _demo_emulated(photo)
+            _demo_emulated(photo, play)
         else:
             config, email, password = _real_server(api, anon_token, email, password, app_id, origin, photo)
-            _tell(config, email, password, photo)
+            play(config, email, password, photo)
 
 
 @contextlib.contextmanager
@@ -89,10 +93,10 @@ def _photo(file: Path | None) -> Iterator[Path]:
         yield included
 
 
-def _demo_emulated(photo: Path) -> None:
+def _demo_emulated(photo: Path, play: Callable[..., None]) -> None:
     with emulator_class("demo")() as emulator:
         config = emulator.config(proxy=False, file_chunk_size=_chunk_size(photo))
-        _tell(config, emulator.admin_email, emulator.admin_password, photo, emulator.drop_connections)
+        play(config, emulator.admin_email, emulator.admin_password, photo, emulator.drop_connections)
 
 
 def _real_server(
@@ -131,11 +135,17 @@ def _chunk_size(photo: Path) -> int:
 
 
 def _tell(
-    config: rxsdk.SDKConfig, email: str, password: str, photo: Path, cut: Callable[[], None] | None = None
+    config: rxsdk.SDKConfig,
+    email: str,
+    password: str,
+    photo: Path,
+    cut: Callable[[], None] | None = None,
+    *,
+    as_json: bool,
 ) -> None:
     try:
-        failure = tell(config, email=email, password=password, photo=photo, cut=cut)
+        failure = tell(config, email=email, password=password, photo=photo, cut=cut, as_json=as_json)
     except KeyboardInterrupt:
         fail("demo", "stopped by Ctrl-C", code=130)
     if failure is not None:
-        fail("demo", f"step {failure.number} of {len(STEPS)} failed ({failure.title}): {failure.reason}")
+        fail("demo", f"step {failure.step} of {len(STEPS)} failed ({failure.title}): {failure.said}")

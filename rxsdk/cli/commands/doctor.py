@@ -64,9 +64,9 @@ class Finding:
 
 _EXAMPLES = """\
 [bold]Examples[/bold]
-  rxsdk doctor
-  rxsdk doctor --profile shop
-  rxsdk doctor --api ws://127.0.0.1:8081/ws --anon-token T --json
+$ rxsdk doctor
+$ rxsdk doctor --profile shop
+$ rxsdk doctor --api ws://127.0.0.1:8081/ws --anon-token T --json
 """
 
 

@@ -12,6 +12,7 @@ import typer
 
 import rxsdk
 from rxsdk.cli.ending import emulator_class, fail
+from rxsdk.cli.output import AsJson
 
 if TYPE_CHECKING:
     from rxsdk.cli.emulate import Introduction
@@ -49,15 +50,15 @@ class ApiLevel(StrEnum):
 _EMULATE_HELP = """\
 Run a LIMP server for tests, emulated, until Ctrl-C.
 
-It prints what a client needs to connect. Its app has staff and albums: everybody may read them, the administrator \
-may do everything, and users made by them may change staff.
+It prints what a client needs to connect, with --json as one object. Its app has staff and albums: everybody may \
+read them, the administrator may do everything, and users made by them may change staff.
 """
 _EMULATE_EXAMPLES = """\
 [bold]Examples[/bold]
-  rxsdk emulate --port 8081
-  rxsdk emulate --wire chat
-  rxsdk emulate --quotas stock --conn-timeout-s 20
-  rxsdk emulate --data staff.json --client-app shop:web:https://shop.example.com
+$ rxsdk emulate --port 8081
+$ rxsdk emulate --wire chat
+$ rxsdk emulate --quotas stock --conn-timeout-s 20
+$ rxsdk emulate --data staff.json --client-app shop:web:https://shop.example
 """
 
 
@@ -86,13 +87,14 @@ def emulate(
     data: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Keep the documents in this file, for the next time.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """``rxsdk emulate``"""
     if data is not None and not (data.parent.is_dir() and os.access(data.parent, os.W_OK)):
         raise typer.BadParameter(f"{data.parent} is not a directory that can be written to", param_hint="--data")
     make = emulator_class("emulate")
     if wire is not Wire.LIMP:
-        _serve(*EMULATED[wire](port, data))
+        _serve(*EMULATED[wire](port, data), as_json=as_json)
         return
     given = {"admin_email": admin_email, "admin_password": admin_password, "anon_token": anon_token}
     options = {name: value for name, value in given.items() if value}
@@ -117,7 +119,7 @@ def emulate(
     }
     from rxsdk.cli.emulate import first_app, limp_introduction  # noqa: PLC0415 - only with the extra "emulator"
 
-    _serve(emulator, lambda: limp_introduction(emulator, facts, first_app(client_app or [])))
+    _serve(emulator, lambda: limp_introduction(emulator, facts, first_app(client_app or [])), as_json=as_json)
 
 
 def _chat(port: int, data: Path | None) -> tuple[Host[Any], Callable[[], Introduction]]:
@@ -145,10 +147,10 @@ EMULATED: dict[Wire, Callable[[int, Path | None], tuple[Host[Any], Callable[[], 
 """By wire, beside LIMP, which alone has more options: its server on a port, with data, and what to say of it."""
 
 
-def _serve(emulator: Host[Any], introduce: Callable[[], Introduction]) -> None:
+def _serve(emulator: Host[Any], introduce: Callable[[], Introduction], *, as_json: bool) -> None:
     from rxsdk.cli.emulate import NotServing, serve  # noqa: PLC0415 - only with the extra "emulator"
 
     try:
-        serve(emulator, introduce)
+        serve(emulator, introduce, as_json=as_json)
     except NotServing as error:
         fail("emulate", str(error))

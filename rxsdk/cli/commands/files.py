@@ -21,8 +21,8 @@ commands = typer.Typer()
 
 _UPLOAD_EXAMPLES = """\
 [bold]Examples[/bold]
-  rxsdk upload staff/create photo=ada.png --doc @ada.json
-  rxsdk upload album/update photos=1.png photos=2.png -q '\\[{"_id": "…"}]'
+$ rxsdk upload staff/create photo=ada.png --doc @ada.json
+$ rxsdk upload album/update photos=1.png photos=2.png -q '\\[{"_id": "…"}]'
 """
 
 
@@ -48,8 +48,8 @@ def upload(
 
 _DOWNLOAD_EXAMPLES = """\
 [bold]Examples[/bold]
-  rxsdk download staff 6b010ddfd29b763591c9e7c0 photo
-  rxsdk download album 6b010ddfd29b763591c9e7c0 photos 2.png -o second.png
+$ rxsdk download staff 6b010ddfd29b763591c9e7c0 photo
+$ rxsdk download album 6b010ddfd29b763591c9e7c0 photos 2.png -o second.png
 """
 
 
@@ -73,16 +73,13 @@ def download(
     """
     with ending("download", as_json=as_json):
         config = server.config()
-        is_known = not anonymous and kept_session(config) is not None
 
         async def work(api: ApiService) -> Path:
-            if is_known:
-                await api.check_auth()
             call = api.download_to(output, module, _id, attr, name or await _name_of(api, module, _id, attr))
             with downloading(call.progress):
                 return await call
 
-        path = server.run(config, work)
+        path = server.run(config, work, signed_in=not anonymous and kept_session(config) is not None)
         if as_json:
             print_line({"path": str(path), "size": path.stat().st_size})
         else:

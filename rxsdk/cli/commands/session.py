@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -9,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from rxsdk import ApiService, CacheError, SDKConfig, Session
+from rxsdk import ApiService, SDKConfig, Session
 from rxsdk.cli.ending import ending, tell
 from rxsdk.cli.output import AsJson, print_facts, print_line
-from rxsdk.cli.server import Server, kept_session, sessions_file, takes_server
+from rxsdk.cli.server import Server, keep_session, takes_server
 
 __all__ = ["commands", "given_password"]
 
@@ -20,10 +21,10 @@ commands = typer.Typer()
 
 _AUTH_EXAMPLES = """\
 [bold]Examples[/bold]
-  rxsdk auth ada@example.com
-  rxsdk auth ada --attr username --profile shop
-  RXSDK_PASSWORD=… rxsdk auth ada@example.com
-  pass show limp | rxsdk auth ada@example.com --password-file -
+$ rxsdk auth ada@example.com
+$ rxsdk auth ada --attr username --profile shop
+$ RXSDK_PASSWORD=… rxsdk auth ada@example.com
+$ pass show limp | rxsdk auth ada@example.com --password-file -
 """
 
 
@@ -55,10 +56,8 @@ def auth(
             await api.auth(attr, who, password)
             return api.session
 
-        session = server.run(config, sign_in)
-        kept = kept_session(config)
-        if kept is None or session is None or kept.token.reveal() != session["token"]:
-            raise CacheError(str(sessions_file()), "signed in, but the session could not be kept")
+        session = server.run(dataclasses.replace(config, cache=None), sign_in)
+        keep_session(config, session)
     _print_session(config, session, as_json=as_json)
 
 
@@ -85,8 +84,8 @@ def given_password(who: str, file: Path | None) -> str:
 
 _WHOAMI_EXAMPLES = """\
 [bold]Examples[/bold]
-  rxsdk whoami
-  rxsdk whoami --profile shop --json
+$ rxsdk whoami
+$ rxsdk whoami --profile shop --json
 """
 
 
@@ -99,19 +98,18 @@ def whoami(server: Server, as_json: AsJson = False) -> None:
     """
     config = server.config()
 
-    async def check(api: ApiService) -> Session | None:
-        await api.check_auth()
+    async def session_of(api: ApiService) -> Session | None:
         return api.session
 
     with ending("whoami", as_json=as_json):
-        session = server.run(config, check)
+        session = server.run(config, session_of, signed_in=True)
     _print_session(config, session, as_json=as_json)
 
 
 _SIGNOUT_EXAMPLES = """\
 [bold]Examples[/bold]
-  rxsdk signout
-  rxsdk signout --profile shop
+$ rxsdk signout
+$ rxsdk signout --profile shop
 """
 
 
@@ -122,11 +120,10 @@ def signout(server: Server, as_json: AsJson = False) -> None:
     config = server.config()
 
     async def sign_out(api: ApiService) -> None:
-        await api.check_auth()
         await api.signout()
 
     with ending("signout", as_json=as_json):
-        server.run(config, sign_out)
+        server.run(config, sign_out, signed_in=True)
     if as_json:
         print_line({"api": config.api, "user": None})
     else:

@@ -19,10 +19,10 @@ __all__ = ["commands"]
 
 _EXAMPLES = """\
 [bold]Examples[/bold]
-  rxsdk emulate --wire sylk
-  rxsdk sylk register ada@example.com --url ws://127.0.0.1:8081/webrtcgateway/ws
-  rxsdk sylk message ada@example.com bob@example.com "are you there?"
-  rxsdk sylk watch bob@example.com --calls 1
+$ rxsdk emulate --wire sylk
+$ rxsdk sylk register ada@example.com --url ws://127.0.0.1:8081/webrtcgateway/ws
+$ rxsdk sylk message ada@example.com bob@example.com "are you there?"
+$ rxsdk sylk watch bob@example.com --calls 1
 """
 
 commands = typer.Typer()

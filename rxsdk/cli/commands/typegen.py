@@ -25,8 +25,8 @@ class Kinds(StrEnum):
 
 _EXAMPLES = """\
 [bold]Examples[/bold]
-  rxsdk typegen schema.toml -o myapp/limp_types.py
-  rxsdk typegen schema.toml --kind typed-dict
+$ rxsdk typegen schema.toml -o myapp/limp_types.py
+$ rxsdk typegen schema.toml --kind typed-dict
 
 [bold]A schema[/bold]
   \\[modules.staff]

@@ -7,8 +7,10 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 
+import msgspec
 import typer
 from rich import box
 from rich.console import Console, RenderableType
@@ -16,10 +18,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rxsdk import ApiService, ConnectionState, Doc, Gap, Res
+from rxsdk import ApiService, ConnectionState, Created, Deleted, Doc, Gap, Snapshot, Updated
+from rxsdk.changes import Change
 from rxsdk.cli.commands.call import Anonymous, QueryOption, given_query
 from rxsdk.cli.ending import ending, tell
-from rxsdk.cli.output import AsJson, print_line, reply_of
+from rxsdk.cli.output import AsJson, print_line
 from rxsdk.cli.server import Server, kept_session, takes_server
 from rxsdk.cli.show import brief, plain, short
 from rxsdk.protocols.limp.res import redact
@@ -34,9 +37,10 @@ _DULL = ("user", "create_time")
 
 _EXAMPLES = """\
 [bold]Examples[/bold]
-  rxsdk watch staff/watch
-  rxsdk watch staff/watch -q '\\[{"job_title.en_AE": "Programmer"}]'
-  rxsdk watch staff/watch --json | jq -c '.args.docs\\[]._id'
+$ rxsdk watch staff/watch
+$ rxsdk watch staff/watch --snapshot staff/read
+$ rxsdk watch staff/watch -q '\\[{"job_title.en_AE": "Programmer"}]'
+$ rxsdk watch staff/watch --json | jq -c 'select(.change == "create").doc'
 """
 
 
@@ -46,58 +50,82 @@ def watch(
     endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="module/method, such as staff/watch")],
     server: Server,
     query: QueryOption = None,
+    snapshot: Annotated[
+        str | None,
+        typer.Option("--snapshot", "-s", metavar="ENDPOINT", help="Begin with what this reads, such as staff/read."),
+    ] = None,
     anonymous: Anonymous = False,
     as_json: AsJson = False,
 ) -> None:
     """Show every change that a watch tells of, until Ctrl-C.
 
     In a terminal they stand in a table, the latest below; elsewhere each is a line. A lost connection comes back by
-    itself, and the watch with it; a gap says where changes may be missing.
+    itself, and the watch with it; a gap says where changes may be missing. With --snapshot nothing is: after a gap it
+    reads again, and shows what differs.
     """
     asked = given_query(query)
     with ending("watch", as_json=as_json):
         config = server.config(keeps_trying=True)
-        is_known = not anonymous and kept_session(config) is not None
 
         async def work(api: ApiService) -> None:
-            if is_known:
-                await api.check_auth()
-            call = api.call(endpoint, query=asked, gaps=True)
-            with _shown(endpoint, as_json=as_json) as view:
-                states = api.state_stream.subscribe(view.moved)
-                try:
-                    async for res in call:
-                        view.gap(res) if isinstance(res, Gap) else view.message(res)
-                finally:
-                    states.dispose()
+            changes = api.watch(endpoint, asked, snapshot=snapshot)
+            with _shown(endpoint, as_json=as_json) as view, api.state_stream.subscribe(view.moved):
+                async for change in changes:
+                    for row in _rows(change):
+                        view.show(row)
 
-        server.run(config, work)
+        server.run(config, work, signed_in=not anonymous and kept_session(config) is not None)
+
+
+class _Row(msgspec.Struct, omit_defaults=True):
+    """A change as it is shown: as a line of JSON just so."""
+
+    change: str
+    id: str = ""
+    doc: Doc | None = None
+    reason: str = ""
+    since: datetime | None = None
+
+    def __str__(self) -> str:
+        """What is shown of it beside its kind."""
+        if self.since is not None:
+            when = f"{self.since.astimezone():%H:%M:%S}"
+            return plain(f"what changed since {when} may not have been told: {self.reason}")
+        shown = brief(redact({"_id": self.id} if self.doc is None else self.doc))
+        return plain(short({key: shown[key] for key in shown if key not in _DULL}))
+
+
+def _rows(change: Change[Doc]) -> Iterator[_Row]:
+    match change:
+        case Snapshot(docs):
+            for _id, doc in docs.items():
+                yield _Row("there", _id, doc)
+        case Created(_id, doc):
+            yield _Row("create", _id, doc)
+        case Updated(_id, doc):
+            yield _Row("update", _id, doc)
+        case Deleted(_id, last):
+            yield _Row("delete", _id, last)
+        case Gap(reason, since):
+            yield _Row("gap", reason=str(reason), since=since)
 
 
 class _Lines:
     """For programs, and where there is no terminal."""
 
     def __init__(self, endpoint: str, *, as_json: bool) -> None:
-        self._endpoint = endpoint
         self._as_json = as_json
+        if not as_json:
+            tell(f"Watching {endpoint}; Ctrl-C ends it.", "dim")
 
     def moved(self, state: ConnectionState) -> None:
         """The SDK's own warnings tell of it."""
 
-    def gap(self, gap: Gap) -> None:
+    def show(self, row: _Row) -> None:
         if self._as_json:
-            print_line({"gap": str(gap.reason), "since": gap.since.isoformat()})
+            print_line(row)
         else:
-            print(plain(f"gap  {_missed(gap)}"), flush=True)
-
-    def message(self, res: Res[Doc]) -> None:
-        if self._as_json:
-            print_line(reply_of(res))
-        elif "oper" not in res.args:
-            tell(f"Watching {self._endpoint}; Ctrl-C ends it.", "dim")
-        else:
-            for doc in res.docs:
-                print(plain(f"{res.args.oper}  {_said(doc)}"), flush=True)
+            print(f"{row.change}  {row}", flush=True)
 
 
 class _LiveTable:
@@ -112,16 +140,9 @@ class _LiveTable:
     def moved(self, state: ConnectionState) -> None:
         self._state = f"{state.name}: {state.reason}" if state.reason else state.name
 
-    def gap(self, gap: Gap) -> None:
-        self._rows.append((time.strftime("%H:%M:%S"), "gap", plain(_missed(gap))))
-
-    def message(self, res: Res[Doc]) -> None:
-        if "oper" not in res.args:
-            return
-        now = time.strftime("%H:%M:%S")
-        for doc in res.docs:
-            self._count += 1
-            self._rows.append((now, plain(str(res.args.oper)), plain(_said(doc))))
+    def show(self, row: _Row) -> None:
+        self._count += row.change in ("create", "update", "delete")
+        self._rows.append((time.strftime("%H:%M:%S"), row.change, str(row)))
 
     def __rich__(self) -> RenderableType:
         title = f"{plain(self._endpoint)}  {self._count} change{'' if self._count == 1 else 's'}"
@@ -144,13 +165,3 @@ def _shown(endpoint: str, *, as_json: bool) -> Iterator[_Lines | _LiveTable]:
     view = _LiveTable(endpoint, console)
     with Live(view, console=console, refresh_per_second=8):
         yield view
-
-
-def _missed(gap: Gap) -> str:
-    return f"what changed since {gap.since.astimezone():%H:%M:%S} may not have been told: {gap.reason}"
-
-
-def _said(doc: Any) -> str:
-    """A document in brief, what every document has left out."""
-    shown = brief(redact(doc))
-    return short({key: shown[key] for key in shown if key not in _DULL} if isinstance(shown, dict) else shown)
