@@ -9,7 +9,8 @@ standard library. It prints its port, and ends when its standard input does.
 - On ``/ws/watch`` calls are read: ``…/watch`` makes a watch, and ``…/push`` with
   ``query=[{"watches": [id, …], "count": n}]`` is answered and followed by ``n`` events of these watches in turn, all in
   one go.
-- On ``/ws/upload/N`` large frames are taken for the chunks of files of ``N`` chunks each.
+- On ``/ws/upload/N`` large frames are taken for the chunks of files of ``N`` chunks each. They are passed over as they
+  come in: nothing of them is kept but their end.
 """
 
 from __future__ import annotations
@@ -70,6 +71,13 @@ def _unmasked(data: bytes, mask: bytes) -> bytes:
     return (int.from_bytes(data, "little") ^ int.from_bytes(whole, "little")).to_bytes(size, "little")
 
 
+def _call_id(mask: bytes, tail: bytes, size: int) -> bytes:
+    """Out of the ``tail`` of a masked frame of ``size`` bytes."""
+    turn = (size - len(tail)) & 3
+    text = _unmasked(tail, mask[turn:] + mask[:turn])
+    return text[text.rfind(b'"call_id":"') + 11 : -2]
+
+
 class Connection(asyncio.Protocol):
     """One client. Everything that came in one piece is answered in one piece."""
 
@@ -79,11 +87,15 @@ class Connection(asyncio.Protocol):
         self.is_let_in = False
         self.reads_calls = False
         self.chunks = self.seen = 0
+        self.size = self.left = 0  # of the large frame that is coming in
+        self.mask = self.tail = b""
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
+        if self.left:
+            data = self.pass_over(data)
         if self.rest:
             data = self.rest + data
         if not self.is_open:
@@ -121,6 +133,11 @@ class Connection(asyncio.Protocol):
                 start = at + 14
             stop = start + size
             if stop > end:
+                if self.chunks and size > _LARGE and start <= end:
+                    self.size = self.left = size
+                    self.mask = data[start - 4 : start]
+                    at = end
+                    self.pass_over(data[start:])
                 break
             if data[at] & 0x0F == _CLOSE:
                 self.transport.write(b"".join(answers) + bytes((0x80 | _CLOSE, 2, 0x03, 0xE8)))  # 1000
@@ -136,20 +153,29 @@ class Connection(asyncio.Protocol):
         if answers:
             self.transport.write(b"".join(answers))
 
+    def pass_over(self, data: bytes) -> bytes:
+        """Take what belongs to the large frame; gives what comes after it."""
+        taken, rest = data[: self.left], data[self.left :]
+        self.left -= len(taken)
+        self.tail = (self.tail + taken[-_TAIL:])[-_TAIL:]
+        if not self.left:
+            self.transport.write(self.accept(_call_id(self.mask, self.tail, self.size)))
+        return rest
+
+    def accept(self, call_id: bytes) -> bytes:
+        self.seen = self.seen % self.chunks + 1
+        words = b"Last chunk accepted" if self.seen == self.chunks else b"Chunk accepted"
+        return _framed(_ACCEPTED % (words, call_id))
+
     def answer(self, mask: bytes, data: bytes, start: int, stop: int) -> bytes:
-        tail = max(start, stop - _TAIL)
-        turn = (tail - start) & 3
-        text = _unmasked(data[tail:stop], mask[turn:] + mask[:turn])
-        call_id = text[text.rfind(b'"call_id":"') + 11 : -2]
+        call_id = _call_id(mask, data[max(start, stop - _TAIL) : stop], stop - start)
         if not self.is_let_in:
             self.is_let_in = True
             return _framed(_LET_IN % call_id)
         if self.reads_calls:
             return self.answer_read(_unmasked(data[start:stop], mask), call_id)
         if self.chunks and stop - start > _LARGE:
-            self.seen = self.seen % self.chunks + 1
-            words = b"Last chunk accepted" if self.seen == self.chunks else b"Chunk accepted"
-            return _framed(_ACCEPTED % (words, call_id))
+            return self.accept(call_id)
         return _framed(_FOUND % call_id)
 
     @staticmethod
