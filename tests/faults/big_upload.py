@@ -1,7 +1,8 @@
 """``python -m tests.faults.big_upload``: a file of 1 GiB goes up, and this process does not grow by it.
 
 The server is in another process (that of the benchmarks, which answers every chunk and keeps nothing), so that this
-one's memory is the client's: the system notes its peak, from the idle client on. With ``--floor`` the benchmarks' floor sends the same file afterwards.
+one's memory is the client's: the system notes its peak, from the idle client on. With ``--floor`` the benchmarks' floor
+sends the same file afterwards.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rxsdk import ApiService, SDKConfig, UploadProgress
-from tests.benchmarks.rows import CHUNK
 from tests.benchmarks.floor import open_floor
+from tests.benchmarks.rows import CHUNK
 from tests.benchmarks.sides import ANON_TOKEN, APP_ID, server_process
 from tests.faults.soak import resident
 
@@ -63,10 +64,10 @@ def run(size: int, *, floor: bool = False) -> Report:
     with tempfile.TemporaryDirectory() as folder, server_process() as url:
         path = Path(folder) / "big.bin"
         _fill(path, size)
-        url = f"{url}/upload/{-(-size // CHUNK)}"
-        report = asyncio.run(_run(url, path))
+        to_upload = f"{url}/upload/{-(-size // CHUNK)}"
+        report = asyncio.run(_run(to_upload, path))
         if floor:
-            report.floor_seconds = asyncio.run(_run_floor(url, path))
+            report.floor_seconds = asyncio.run(_run_floor(to_upload, path))
         return report
 
 
