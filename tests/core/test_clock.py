@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 
-from rxsdk.core.clock import LoopClock
+import pytest
+
+from rxsdk.core.clock import LoopClock, done_within
+from rxsdk.testing import FakeClock
 
 
 def test_it_tells_the_loops_time_and_rings_on_it() -> None:
@@ -23,3 +26,46 @@ def test_it_tells_the_loops_time_and_rings_on_it() -> None:
     rang_all_the_same: list[int] = []
     asyncio.run(scene())
     assert rang_all_the_same == []
+
+
+@pytest.mark.parametrize("timeout_s", [None, 5.0])
+@pytest.mark.parametrize("outcome", ["result", "error", "cancelled", "before"])
+def test_done_within_waits_for_a_future_and_leaves_its_outcome_alone(timeout_s: float | None, outcome: str) -> None:
+    async def scene() -> None:
+        clock, future = FakeClock(), asyncio.get_running_loop().create_future()
+        if outcome == "before":
+            future.set_result(1)
+        waiting = asyncio.create_task(done_within(clock, timeout_s, future))
+        await asyncio.sleep(0)
+        if outcome == "result":
+            future.set_result(1)
+        elif outcome == "error":
+            future.set_exception(ValueError())
+        elif outcome == "cancelled":
+            future.cancel()
+        assert await waiting is True
+        if outcome == "error":
+            assert isinstance(future.exception(), ValueError)
+        assert not future._callbacks  # type: ignore[attr-defined]
+
+    asyncio.run(scene())
+
+
+def test_done_within_returns_when_the_time_is_over_and_the_future_goes_on() -> None:
+    async def scene() -> None:
+        clock, future = FakeClock(), asyncio.get_running_loop().create_future()
+        waiting = asyncio.create_task(done_within(clock, 5.0, future))
+        await asyncio.sleep(0)
+        await clock.advance_async(4.9)
+        assert not waiting.done()
+        await clock.advance_async(0.2)
+        assert await waiting is False
+        assert not future.done()
+        cancelled = asyncio.create_task(done_within(clock, None, future))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        assert not future.cancelled()
+
+    asyncio.run(scene())

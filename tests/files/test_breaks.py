@@ -3,17 +3,19 @@ call on that attribute is right."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
-from rxsdk import ApiService, Call, CallCancelled, CallNotSent, CallOutcomeUnknown, File, RxSdkError
+from rxsdk import ApiService, Call, CallCancelled, CallNotSent, CallOutcomeUnknown, File, RxSdkError, UploadError
 from rxsdk.emulator import Emulator
 from rxsdk.emulator.clock import ManualClock
 from rxsdk.testing import FakeClock, FaultProxy
 from tests.conftest import wait_until
-from tests.files.wire import Watcher, archive_emulator, content, file, signed_in, stored, upload
+from tests.files.wire import CHUNK, Watcher, archive_emulator, content, file, signed_in, stored, upload
 
 CHUNKS = 4
 SIZE = 3500
@@ -70,6 +72,23 @@ def test_cut_at_a_chunk(emulator: Emulator, chunk: int, window: int) -> None:
     with signed_in(emulator, upload_window=window) as api:
         at_chunk(emulator, chunk, emulator.drop_connections)
         check(api, emulator, upload(api, "it", file=file(SIZE)), content(SIZE))
+
+
+@pytest.mark.parametrize("chunk", [1, 2, CHUNKS, CHUNKS + 1])
+def test_several_lanes_cut_at_once(emulator: Emulator, chunk: int) -> None:
+    with signed_in(emulator, upload_lanes=3) as api:
+        at_chunk(emulator, chunk, emulator.drop_connections)
+        calls = {str(number): upload(api, str(number), file=file(SIZE, number)) for number in range(6)}
+        for title, call in calls.items():
+            wanted = {"file": content(SIZE, int(title))}
+            try:
+                call.result(20)
+            except CallOutcomeUnknown:
+                assert stored(emulator).get(title) in (None, wanted)
+            else:
+                assert stored(emulator)[title] == wanted
+        upload(api, "next", file=file(1234, 9)).result(20)
+        assert stored(emulator)["next"] == {"file": content(1234, 9)}
 
 
 @pytest.mark.parametrize("part", [0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
@@ -159,6 +178,37 @@ def test_an_idle_lane_is_closed(emulator: Emulator) -> None:
         upload(api, "it", file=file(10)).result()
 
 
+def test_an_upload_while_offline_waits_no_longer_than_it_may(emulator: Emulator) -> None:
+    clock = FakeClock()
+    with signed_in(emulator, clock=clock) as api:
+        api.suspend()
+        call = api.call("archive/create", doc={"title": "a", "file": file(10)}, queue_timeout_s=5)
+        watcher = Watcher(call)
+        wait_until(lambda: watcher.seen)
+        for _ in range(6):
+            clock.advance(1)
+        with pytest.raises(CallNotSent):
+            call.result(20)
+        assert watcher.all()[-1].phase == "failed"
+        assert "a" not in stored(emulator)
+
+
+def test_a_source_that_gives_nothing_any_more_ends_the_call(emulator: Emulator) -> None:
+    async def stuck() -> AsyncIterator[bytes]:
+        yield content(CHUNK)
+        await asyncio.get_running_loop().create_future()
+
+    clock = FakeClock()
+    with signed_in(emulator, clock=clock, timeout_s=5) as api:
+        call = upload(api, "it", file=File(stuck(), name="a.bin", size=2 * CHUNK))
+        watcher = Watcher(call)
+        wait_until(lambda: next_phase(clock, watcher) == "sending" and watcher.seen[-1].sent_bytes == 0)
+        clock.advance(6)
+        with pytest.raises(UploadError, match="gave no bytes for 5 s"):
+            call.result(20)
+        check(api, emulator, call, b"")
+
+
 def test_64_mib_through_stock_quotas() -> None:
     """On the clocks of both sides it takes minutes, here seconds; and the progress tells the truth of it."""
     server, client = ManualClock(), FakeClock()
@@ -167,7 +217,8 @@ def test_64_mib_through_stock_quotas() -> None:
         settings: dict[str, Any] = {"file_chunk_size": 512_000, "heartbeat_interval_s": 1e6, "upload_window": 1}
         with signed_in(emulator, clock=client, timeout_s=None, **settings) as api:
             began_at = client.now()
-            call = upload(api, "it", file=File(bytes(size), name="a.bin"))
+            sent = random.Random(1).randbytes(size - 256) + bytes(range(256))
+            call = upload(api, "it", file=File(sent, name="a.bin"))
             watcher = Watcher(call)
             while not watcher.is_over:
                 if watcher.seen and next_phase(client, watcher) == "waiting_for_quota":
@@ -179,5 +230,5 @@ def test_64_mib_through_stock_quotas() -> None:
             assert (last.sent_bytes, last.total_bytes, last.phase) == (size, size, "done")
             assert took >= 60
             assert last.rate_bytes_per_s == pytest.approx(size / took, rel=0.1)
-            assert stored(emulator)["it"]["file"] == bytes(size)
+            assert stored(emulator)["it"]["file"] == sent
             assert "waiting_for_quota" in watcher.phases

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
-from rxsdk import CallCancelled, CallNotSent, CallRejected, File
+from rxsdk import CallCancelled, CallNotSent, CallRejected, ConfigurationError, File, UploadError
 from rxsdk.emulator import Emulator
+from rxsdk.emulator.clock import ManualClock
+from rxsdk.testing import FakeClock, FaultProxy
 from tests.conftest import wait_until
 from tests.files.wire import Watcher, archive_emulator, content, file, signed_in, stored, upload
 
@@ -47,6 +53,85 @@ def test_a_file_the_server_refuses_ends_the_call(emulator: Emulator) -> None:
         with pytest.raises(CallNotSent, match="CORE_FILE_INVALID_ATTR") as caught:
             api.call("archive/create", doc={"title": "a", "nothing": file(10)}).result()
         assert isinstance(caught.value.__cause__, CallRejected)
+        assert stored(emulator) == {}
+
+
+def test_refused_for_quota_it_is_posted_again_after_the_minute() -> None:
+    server, client = ManualClock(), FakeClock()
+    with (
+        archive_emulator(api_level="6.1", quotas="stock", clock=server, conn_timeout_s=1e6) as emulator,
+        signed_in(emulator, clock=client, timeout_s=None, heartbeat_interval_s=1e6) as api,
+    ):
+        base = emulator.http_url
+        while True:  # until this address has used its minute up
+            try:
+                urlopen(f"{base}/archive/retrieve_file/1/file/a", timeout=5)
+            except HTTPError as error:
+                status = error.code
+                error.close()
+            if status == 429:
+                break
+        call = upload(api, file=file(3000))
+        watcher = Watcher(call)
+
+        def waits() -> bool:
+            client.advance(0.06)
+            return bool(watcher.seen) and watcher.seen[-1].phase == "waiting_for_quota"
+
+        wait_until(waits)
+        for clock in (server, client):
+            clock.advance(61)
+        assert call.result(20).status == 200
+        assert stored(emulator) == {"a": {"file": content(3000)}}
+        told = [one.sent_bytes for one in watcher.all()]
+        assert told == sorted(told)
+        assert watcher.seen[-1].phase == "done"
+
+
+@pytest.mark.parametrize("part", [0.05, 0.5, 0.95])
+def test_a_lost_connection_is_made_anew(emulator: Emulator, part: float) -> None:
+    with FaultProxy(emulator.url) as proxy, signed_in(emulator, api=proxy.url, file_chunk_size=20_000) as api:
+        proxy.cut_after(int(400_000 * part), "up", times=1)
+        call = upload(api, file=file(400_000))
+        watcher = Watcher(call)
+        assert call.result(20).status == 200
+        assert stored(emulator) == {"a": {"file": content(400_000)}}
+        told = [one.sent_bytes for one in watcher.all()]
+        assert told == sorted(told)
+        assert told[-1] == 400_000
+
+
+def test_a_server_of_files_that_is_not_there_is_given_up(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    with signed_in(emulator) as api:
+        monkeypatch.setattr("rxsdk.files.http.http_base", lambda _: "http://127.0.0.1:1")
+        with pytest.raises(CallNotSent, match="the connection was lost 5 times"):
+            upload(api, file=file(10)).result(20)
+
+
+@pytest.mark.parametrize("way", ["upload", "download", "download_to"])
+def test_without_the_extra_one_line_says_what_to_install(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    with signed_in(emulator) as api:
+        ask = {
+            "upload": lambda: upload(api, file=file(10)),
+            "download": lambda: api.download("archive", "1", "file", "a"),
+            "download_to": lambda: api.download_to(tmp_path, "archive", "1", "file", "a"),
+        }[way]
+        with pytest.raises(ConfigurationError, match=r"pip install 'rxsdk\[http\]'") as caught:
+            ask()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_source_that_fails_ends_the_call(emulator: Emulator) -> None:
+    async def failing() -> AsyncIterator[bytes]:
+        yield b"1"
+        raise KeyError("oh")
+
+    with signed_in(emulator) as api:
+        with pytest.raises(UploadError, match=r"a\.bin.*KeyError"):
+            upload(api, file=File(failing(), name="a.bin", size=5000)).result(20)
         assert stored(emulator) == {}
 
 
