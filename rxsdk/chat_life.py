@@ -159,7 +159,7 @@ class ChatLife:
     ) -> Call[Any]:
         """A request that is on its way; ``begun`` and ``settled`` are called on the loop, with what became of it."""
         life = self.life
-        call: Call[Any] = Call(request.payload_type, life.dispatcher, partial(self._cancel, request))
+        call: Call[Any] = Call(request.payload_type, life.dispatcher, self._cancel, request=request)
         if not life.still_open():
             call.fail(CallNotSent(request.payload_type, life.why_closed))
         else:
@@ -175,9 +175,9 @@ class ChatLife:
         self._machine.submit(request, self.life.clock.now())
         self.life.connection.flush()
 
-    def _cancel(self, request: Request, call: Call[Any], asked: bool) -> None:
+    def _cancel(self, call: Call[Any], asked: bool) -> None:
         if asked and self.life.is_open:
-            self.life.on_loop(self._cancel_here, request)
+            self.life.on_loop(self._cancel_here, call.request)
 
     def _cancel_here(self, request: Request) -> None:
         self._machine.cancel(request)

@@ -100,6 +100,7 @@ class LimpLife:
         self.session: Session | None = None
         self._cache_work: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
+        self._canceller = self._cancel  # one for all calls: each object less in flight is less for the collector
 
     def open(self, owner: object, config: SDKConfig, connect: Connect, clock: Clock | None) -> None:
         """See `Inside.open`."""
@@ -193,7 +194,7 @@ class LimpLife:
 
     def send(self, request: Request, decode: Callable[[Any], Any] | None = None, *, gaps: bool = False) -> Call[Any]:
         """A call that is on its way; with ``gaps``, a watch that tells them."""
-        call: Call[Any] = Call(request.endpoint, self.life.dispatcher, partial(self._cancel, request), decode)
+        call: Call[Any] = Call(request.endpoint, self.life.dispatcher, self._canceller, decode, request)
         if self._takes(call):
             if gaps:
                 request.on_gap = call.tell
@@ -217,8 +218,10 @@ class LimpLife:
         decode: Callable[[Any], Any] | None = None,
     ) -> Call[Any]:
         """A call that is on its way: ``uploads`` first, then ``request``, whose doc names the attributes ``attrs``."""
-        cancel, hold = partial(self._cancel, request), partial(self._hold, request)
-        call: UploadCall[Any] = UploadCall(request.endpoint, self.life.dispatcher, cancel, decode, hold)
+        hold = partial(self._hold, request)
+        call: UploadCall[Any] = UploadCall(
+            request.endpoint, self.life.dispatcher, self._canceller, decode, request, hold
+        )
         if self._takes(call):
             self.life.on_loop(self._upload, Job(call, request, uploads, attrs, self.life.clock))
         else:
@@ -247,9 +250,9 @@ class LimpLife:
         if self.life.is_open:
             self.life.on_loop(lambda _: self._uploader.hold(request, is_held), None)
 
-    def _cancel(self, request: Request, call: Call[Any], asked: bool) -> None:
+    def _cancel(self, call: Call[Any], asked: bool) -> None:
         if self.life.is_open:
-            self.life.on_loop(self._cancel_here, (request, asked))
+            self.life.on_loop(self._cancel_here, (call.request, asked))
 
     def _cancel_here(self, job: tuple[Request, bool]) -> None:
         request, asked = job

@@ -161,7 +161,7 @@ class SylkLife:
     def send(self, request: Request, decode: Callable[[Ack], R] | None = None) -> Call[R]:
         """A call that is on its way."""
         life = self.life
-        call: Call[R] = Call(request.kind, life.dispatcher, partial(self._cancel, request), decode)
+        call: Call[R] = Call(request.kind, life.dispatcher, self._cancel, decode, request)
         if not life.still_open():
             call.fail(CallNotSent(request.kind, life.why_closed))
             for change in Book().failed(request, life.why_closed, entered=False):
@@ -185,9 +185,9 @@ class SylkLife:
         self._machine.submit(request, self.life.clock.now())
         self.life.connection.flush()
 
-    def _cancel(self, request: Request, call: Call[Any], asked: bool) -> None:
+    def _cancel(self, call: Call[Any], asked: bool) -> None:
         if asked and self.life.is_open:
-            self.life.on_loop(self._cancel_here, request)
+            self.life.on_loop(self._cancel_here, call.request)
 
     def _cancel_here(self, request: Request) -> None:
         self._machine.cancel(request)

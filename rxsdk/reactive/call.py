@@ -57,9 +57,11 @@ class Call(HotStream[T]):
         dispatcher: Dispatcher,
         cancel: Callable[[Call[Any], bool], None],
         decode: Callable[[Any], T] | None = None,
+        request: Any = None,
     ) -> None:
         super().__init__(dispatcher)
         self.endpoint = endpoint
+        self.request = request  # the service's: what it knows this call by
         self._cancel = cancel  # (call, whether it was asked for in so many words)
         self._decode = decode
 
@@ -112,10 +114,11 @@ class Call(HotStream[T]):
         """
         check_may_block(".result()", "await", self._dispatcher.loop)
         if self._first is NOTHING and not self._is_over:
-            done = threading.Event()
-            self.when_settled(done.set)
-            if not done.wait(timeout_s):
-                self._forget(done.set)
+            done = threading.Lock()  # an event would be two locks and a list
+            done.acquire()
+            self.when_settled(done.release)
+            if not done.acquire(timeout=-1 if timeout_s is None else max(0.0, timeout_s)):
+                self._forget(done.release)
                 raise TimeoutError(f"{self.endpoint}: no reply within {timeout_s:g} s")
         try:
             return self._settled()
@@ -272,9 +275,10 @@ class UploadCall(Call[T]):
         dispatcher: Dispatcher,
         cancel: Callable[[Call[Any], bool], None],
         decode: Callable[[Any], T] | None,
+        request: Any,
         hold: Callable[[bool], None],
     ) -> None:
-        super().__init__(endpoint, dispatcher, cancel, decode)
+        super().__init__(endpoint, dispatcher, cancel, decode, request)
         self._hold = hold
         self.progress_source: Multicast[UploadProgress] = Multicast(dispatcher, keep_latest=True)
 

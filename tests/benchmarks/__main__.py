@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from rxsdk.core.transport import has_picows
 from tests.benchmarks.measure import Result, paired, table
 from tests.benchmarks.rows import ROWS, Row
 from tests.benchmarks.sides import server_process
@@ -46,6 +47,10 @@ def main() -> int:
     rows = [row for row in ROWS if not arguments.row or any(name in row.name for name in arguments.row)]
     if not rows:
         parser.error("no row has that in its name; there are:\n  " + "\n  ".join(row.name for row in ROWS))
+    if not has_picows():
+        rows, left_out = [row for row in rows if not row.needs_picows], [row for row in rows if row.needs_picows]
+        for row in left_out:
+            print(f"left out, for picows is not installed (extra `fast`): {row.name}", file=sys.stderr)
     repetitions = arguments.repetitions or (1 if arguments.quick else REPETITIONS)
     results = run(rows, repetitions=max(1, repetitions), quick=arguments.quick)
     if arguments.json:

@@ -22,7 +22,6 @@ from itertools import count
 from typing import Any
 
 import msgspec
-import picows
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode, apply_mask
 from websockets.uri import parse_uri
@@ -250,6 +249,8 @@ class WebsocketsFloor(Floor, asyncio.Protocol):
 def _picows_floor(*arguments: str, at_once: bool) -> Any:
     """By a listener of picows. Calls of one turn are masked here and written in one go: picows writes each alone."""
 
+    import picows  # noqa: PLC0415 - an extra
+
     class PicowsFloor(Floor, picows.WSListener):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__(*arguments, at_once=at_once)
@@ -296,6 +297,8 @@ async def open_floor(url: str, anon_token: str, app_id: str, library: str, *, at
     """Connect to ``url`` by ``library`` and be let in."""
     floor: Floor
     if library == "picows":
+        import picows  # noqa: PLC0415
+
         floor = _picows_floor(anon_token, app_id, at_once=at_once)
         await picows.ws_connect(lambda: floor, url, max_frame_size=64 * 1024 * 1024)  # type: ignore[arg-type,return-value]
     else:

@@ -315,6 +315,11 @@ class Row:
     repetitions: int = 1_000
     quick_work: Callable[[str], Any] | None = None
 
+    @property
+    def needs_picows(self) -> bool:
+        """Whether both sides use picows, which is an extra."""
+        return self.name.endswith("picows")
+
     def open(self, url: str, quick: bool) -> Any:
         """Both sides, as they are needed."""
         return (self.quick_work or self.work)(url) if quick else self.work(url)

@@ -6,7 +6,15 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
+
+from rxsdk.core.transport import has_picows
+from tests.benchmarks.__main__ import main
+from tests.benchmarks.measure import Result
+from tests.benchmarks.rows import Row
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,9 +56,12 @@ def _benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_quick_form_gives_every_row_with_sane_numbers() -> None:
     done = _benchmarks("--quick", "--json")
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    expected = [row for row in ROWS if has_picows() or not row.endswith("picows")]
+    assert [line.rpartition(": ")[2] for line in done.stderr.splitlines()] == [
+        row for row in ROWS if row not in expected
+    ]
     rows = json.loads(done.stdout)
-    assert [row["row"] for row in rows] == ROWS
+    assert [row["row"] for row in rows] == expected
     for row in rows:
         assert set(row) == {"row", "ours", "floor", "ratio", "target", "ok"}
         assert all(math.isfinite(row[key]) and row[key] > 0 for key in ("ours", "floor", "ratio", "target"))
@@ -70,3 +81,20 @@ def test_an_unknown_row_is_named_with_those_there_are() -> None:
     done = _benchmarks("--row", "nothing like this")
     assert done.returncode == 2
     assert "one call at a time" in done.stderr
+
+
+def test_without_picows_its_rows_are_left_out_and_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured: list[str] = []
+
+    def measure(rows: Sequence[Row], **_: object) -> list[Result]:
+        measured.extend(row.name for row in rows)
+        return []
+
+    monkeypatch.setattr("tests.benchmarks.__main__.has_picows", lambda: False)
+    monkeypatch.setattr("tests.benchmarks.__main__.run", measure)
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--json"])
+    assert main() == 0
+    assert measured == [row for row in ROWS if not row.endswith("picows")]
+    assert capsys.readouterr().err.count("picows is not installed") == len(ROWS) - len(measured) > 0
