@@ -102,7 +102,7 @@ class Service(Generic[C, M]):
                 raise ConfigurationError("config", "differs from the one in use; close() first")
             return self._inside.messages
         self._config = config or self._config
-        if self._life.is_used:
+        if self._life.is_used or self._life.state.name != "idle":  # closed before it was ever opened
             self._prepare()
         config = self._needed_config()
         if config.leaves_machine_unencrypted:

@@ -23,6 +23,7 @@ with ApiService(config) as api:
 | follow what changes, read page by page, ask again and again | `docs.guide.streams` |
 | come from the Angular or the NativeScript SDK | `docs.guide.from_angular` |
 | use it in a notebook | `docs.guide.notebooks` |
+| send and follow chat messages | `docs.guide.chat` |
 | make calls, hold conferences, write messages over a SylkServer | `docs.guide.sylk` |
 | write a program with windows | `docs.guide.windows` |
 | test your app | `docs.guide.testing` |
@@ -31,6 +32,7 @@ with ApiService(config) as api:
 """
 
 __all__ = [
+    "chat",
     "documents",
     "errors",
     "from_angular",

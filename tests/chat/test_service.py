@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rxsdk import CallCancelled, CallNotSent, CallTimeout, ConfigurationError, InvalidCall, ReplyMismatch
+from rxsdk import CallCancelled, CallNotSent, CallTimeout, ConfigurationError, InvalidCall, ReplyMismatch, RxSdkError
 from rxsdk.chat import Attachment, ChatConfig, ChatService, FileMeta, New, Shown
 from rxsdk.emulator.chat import ChatEmulator
 from tests.chat.conftest import FAST, Join
@@ -109,6 +110,16 @@ def test_what_the_server_refuses_is_the_calls_error(join: Join, server: ChatEmul
     server.reply_to("chats", [{"id": 5}], times=1)
     with pytest.raises(ReplyMismatch, match=r"chats: the answer does not fit.*at `\$\.id`|Expected `str`"):
         ada.chats().result(10)
+
+
+def test_what_is_not_followed_has_its_pages_and_errors_all_the_same(join: Join, server: ChatEmulator) -> None:
+    ada = join("ada", timeout_s=0.2)
+    ada.send("eve", "x").result(10)
+    server.silence("messages", times=1)
+    pages = iter(ada.history("eve"))
+    with pytest.raises(CallTimeout):
+        next(pages)
+    assert [each.message for each in next(iter(ada.history("eve")))] == ["x"]
 
 
 def test_a_request_can_be_taken_back(join: Join, server: ChatEmulator) -> None:
@@ -338,6 +349,39 @@ def test_streams_end_with_the_service_and_it_opens_again(server: ChatEmulator) -
         chat.close().result(10)
     assert ends == ["done"] * 10
     assert [one.payload["eventType"] for one in server.received if one.payload["type"] == "event"] == ["offline"] * 2
+
+
+def test_closed_in_every_state(server: ChatEmulator) -> None:
+    """Nothing is left over, every call has an end, and it opens again."""
+
+    def asked(chat: ChatService) -> list[Any]:
+        chat.typing("bob")
+        chat.offline()
+        return [chat.send("bob", "x"), chat.chats(), chat.edit("bob", 1, "x")]
+
+    chat = ChatService(server.config("ada", reconnect=FAST))
+    chat.close().result(10)
+    for closing_at in ("connecting", "ready", "suspended", "reconnecting", "closed"):
+        chat.init()
+        chat.events.subscribe(lambda event: None)
+        chat.conversation("bob").subscribe(lambda messages: None)
+        if closing_at != "connecting":
+            wait_until(lambda: chat.inited)
+        if closing_at == "suspended":
+            chat.suspend()
+        if closing_at == "reconnecting":
+            server.drop_connections()
+        if closing_at == "closed":
+            chat.close()
+        calls = asked(chat)
+        chat.close().result(10)
+        for each in calls:
+            with contextlib.suppress(RxSdkError):
+                each.result(10)
+        assert chat.state.name == "closed"
+        calls = asked(chat)
+        with pytest.raises(CallNotSent):
+            calls[0].result(10)
 
 
 def test_a_forgotten_service_is_closed(server: ChatEmulator) -> None:
