@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from rxsdk import CacheError
+from rxsdk import CacheError, DeliveryPolicy
 from rxsdk.cache.seen import SeenFile
 from rxsdk.chat import ChatService, Event, New, Shown
 from rxsdk.emulator.chat import ChatEmulator
@@ -361,3 +361,34 @@ def test_a_spoiled_file_is_set_aside(tmp_path: Path, content: str, caplog: pytes
     assert file.load() == [1, 2**70]
     assert SeenFile(tmp_path / "none" / "seen").load() == []
     assert "holds no ids of events" in caplog.text
+
+
+def test_who_leaves_with_the_first_leaves_the_second_to_the_next(server: ChatEmulator, join: Join) -> None:
+    """Both came at once, so the second was on its way to somebody who is not there any more."""
+    send(server, join, "one", "two")
+    ada = ChatService(server.config("ada", reconnect=FAST, loop="own"))
+    heard: list[str | None] = []
+
+    def take_one(event: Event[New]) -> None:
+        heard.append(event.payload.message)
+        subscription.dispose()
+
+    subscription = ada.events.subscribe(take_one)
+    with ada:
+        ada.conversation("eve").subscribe(lambda messages: None).dispose()
+        wait_until(lambda: server.waiting("ada") == 1)
+        ada.chats().result(10)
+        assert server.waiting("ada") == 1
+        second = texts(ada)
+        wait_until(lambda: server.waiting("ada") == 0)
+    assert (heard, second) == (["one"], ["two"])
+
+
+def test_of_too_many_that_nobody_takes_the_oldest_come_again(server: ChatEmulator, join: Join) -> None:
+    send(server, join, "one", "two", "three")
+    ada = join("ada", delivery=DeliveryPolicy(mailbox_size=2))
+    ada.chats().result(10)
+    heard = texts(ada)
+    wait_until(lambda: heard == ["two", "three"] and server.waiting("ada") == 1)
+    server.drop_connections()
+    wait_until(lambda: heard == ["two", "three", "one"] and server.waiting("ada") == 0)

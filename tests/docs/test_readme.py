@@ -70,6 +70,10 @@ SHOWS: dict[str, Callable[[list[str]], bool]] = {
         as_shown(lines, " ada: requested", " bob: incoming", " ada: accepted", " ada: established", " ada: terminated")
         and lines[-1] == 'over: 200 OK, bob had said "bob\'s session description"'
     ),
+    "chat.py": lambda lines: (
+        as_shown(lines, "ada sees: [('Hello, Bob!', 'pending')]", "ada sees: [('Hello, dear Bob!', 'read')]")
+        and lines[-1] == "bob has:  ['Hello, dear Bob!']"
+    ),
     "testing_your_app.py": lambda lines: lines[-1].startswith("4 passed"),
 }
 
