@@ -1,7 +1,11 @@
-"""``python -m tests.faults.watches``: watches through random cuts while documents change.
+"""``python -m tests.faults.watches``: watches through random cuts while documents change, made anew 1 000 times each.
 
-At the end each collection is the server's, every gap was told, in its place, nothing was told twice without one, and
-there is one watch on the server for each Observable; none after the last has left.
+At the end each collection is the server's, every gap was told, nothing was told twice without one, and there is one
+watch on the server for each Observable; none after the last has left.
+
+Each gap stands in its place: what a plain watch with gaps tells between two of them is, event for event, how the
+server began to tell it on one connection, which comes after that of the gap before. What a watched collection tells
+between two gaps is of no event that came in before the first or after the second.
 """
 
 from __future__ import annotations
@@ -10,12 +14,13 @@ import argparse
 import logging
 import random
 import sys
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
-from rxsdk import ApiService, Gap, ReconnectPolicy, Snapshot
+from rxsdk import ApiService, Gap, ReconnectPolicy, Res, Snapshot, Stream
 from rxsdk.emulator import Emulator
+from rxsdk.emulator.connection import Connection
 from rxsdk.testing import FaultProxy
 from tests.conftest import wait_until
 from tests.staff import album_doc
@@ -23,7 +28,11 @@ from tests.staff import album_doc
 __all__ = ["Report", "run"]
 
 FAST = ReconnectPolicy(base_s=0.001, cap_s=0.01)
-WATCHES = 2
+WATCHES = 3
+"""Of these, the last is a plain one with gaps."""
+
+Event = tuple[Any, ...]
+"""What tells one change from all others: the document, and the number of its last change."""
 
 
 @dataclass
@@ -36,15 +45,20 @@ class Told:
     wrong: list[str] = field(default_factory=list)
     docs: dict[str, Any] = field(default_factory=dict)
     end: list[Any] = field(default_factory=list)
+    between: list[list[Event]] = field(default_factory=lambda: [[]])
+    """What was told before the first gap, between it and the second …"""
 
     def take(self, change: Any) -> None:
         if isinstance(change, Gap):
             self.gaps += 1
+            self.between.append([])
         elif isinstance(change, Snapshot):
             self.snapshots += 1
             self.docs = dict(change.docs)
         else:
             self.changes += 1
+            if change.doc is not None and type(change).__name__ != "Deleted":
+                self.between[-1].append(event_of("update", change.doc))
             self._take_change(type(change).__name__, change.id, change.doc)
 
     def _take_change(self, kind: str, _id: str, doc: Any) -> None:
@@ -59,15 +73,81 @@ class Told:
             self.wrong.append(f"{kind} {_id} told twice, or of nothing")
 
 
+class ToldPlainly(Told):
+    """The same of a call."""
+
+    def take(self, change: Any) -> None:
+        if not isinstance(change, Res):
+            super().take(change)
+        elif "oper" in change.args:
+            self.changes += 1
+            self.between[-1] += [event_of(change.args.oper, doc) for doc in change.docs]
+
+
+def event_of(oper: str, doc: Any) -> Event:
+    return doc["_id"], doc.get("rank"), oper == "delete" or doc.get("__deleted") is True
+
+
+class Wire:
+    """What the server told on each connection, and what of it came in, by watch."""
+
+    def __init__(self) -> None:
+        self.sent: dict[str, dict[int, list[Event]]] = {}
+        self.received: dict[str, list[list[Event]]] = {}
+
+    def looked_on(self, send: Any) -> Any:
+        """``Connection.send`` that notes what it sends."""
+
+        def noting(connection: Connection, message: dict[str, Any]) -> None:
+            send(connection, message)
+            args = message.get("args", {})
+            if args.get("code") == "CORE_WATCH_OK":
+                self.sent.setdefault(args["watch"], {})[connection.number] = []
+            elif "oper" in args:
+                self.sent[args["watch"]][connection.number] += [event_of(args["oper"], doc) for doc in args["docs"]]
+
+        return noting
+
+    def take(self, res: Res[Any]) -> None:
+        """A message came in."""
+        if res.code == "CORE_WATCH_OK":
+            self.received.setdefault(res.args.watch, []).append([])
+        elif "oper" in res.args:
+            self.received[res.args.watch][-1] += [event_of(res.args.oper, doc) for doc in res.docs]
+
+    def out_of_place(self, watch: str, told: Told) -> list[str]:
+        """Where ``told`` does not fit what was sent, or what came in."""
+        if isinstance(told, ToldPlainly):
+            return self._not_sent_so(self.sent[watch], told)
+        when = {event: at for at, events in enumerate(self.received[watch]) for event in events}
+        return [
+            f"{event} told after gap {at}, and it came in after gap {when[event]}"
+            for at, events in enumerate(told.between)
+            for event in events
+            if when.get(event, at) != at
+        ]
+
+    @staticmethod
+    def _not_sent_so(sent: dict[int, list[Event]], told: Told) -> list[str]:
+        wrong, last = [], 0
+        for at, events in enumerate(told.between):
+            if not events:
+                continue
+            on = next((number for number, there in sent.items() if events[0] in there), 0)
+            if on <= last or sent[on][: len(events)] != events:
+                wrong.append(f"what was told after gap {at} was not sent so on connection {on}")
+            last = on
+        return wrong
+
+
 @dataclass
 class Report:
     """What a run came to."""
 
     seed: int
-    cuts: int
+    cuts: int = 0
+    wire: Wire = field(default_factory=Wire)
     changes: int = 0
-    made: Counter[str] = field(default_factory=Counter)
-    """How often the server said that it has made a watch, by its id: read off the wire, apart from what is told."""
     told: list[Told] = field(default_factory=list)
     there: dict[str, Any] = field(default_factory=dict)
     watches: int = -1
@@ -78,23 +158,24 @@ class Report:
         found = [] if self.watches == WATCHES else [f"{self.watches} watches on the server for {WATCHES} Observables"]
         if self.watches_after != 0:
             found.append(f"{self.watches_after} watches left on the server")
-        gaps = sorted(told.gaps for told in self.told)
-        if gaps != sorted(made - 1 for made in self.made.values()):
-            found.append(f"gaps told: {gaps}; watches made, the first time included: {sorted(self.made.values())}")
-        for told in self.told:
-            found += told.wrong[:3]
+        for watch, told in zip(self.wire.received, self.told, strict=True):
+            found += [*told.wrong[:3], *self.wire.out_of_place(watch, told)[:3]]
+            if told.gaps + 1 != len(self.wire.received[watch]):
+                found.append(f"{told.gaps} gaps of a watch that was made {len(self.wire.received[watch])} times")
+            if told.end:
+                found.append(f"ended with {told.end}")
+        for told in self.told[:-1]:
             if told.docs != self.there:
                 found.append(f"a collection of {len(told.docs)} that is not the server's {len(self.there)}")
-            if told.snapshots != 1 or told.end:
-                found.append(f"{told.snapshots} snapshots, ended with {told.end}")
+            if told.snapshots != 1:
+                found.append(f"{told.snapshots} snapshots")
         return found
 
     def __str__(self) -> str:
         told = ", ".join(f"{one.changes:,} changes and {one.gaps:,} gaps" for one in self.told)
         return (
             f"seed {self.seed}: {self.cuts:,} cuts, "
-            f"watches made {sorted(self.made.values())} times, {self.changes:,} changes "
-            f"asked for; told: {told}; {len(self.there)} documents in the end"
+            f"{self.changes:,} changes asked for; told: {told}; {len(self.there)} documents in the end"
         )
 
 
@@ -134,32 +215,35 @@ def _cut(proxy: FaultProxy, chance: random.Random) -> None:
         proxy.cut_after(chance.randrange(1, 1500), chance.choice(["up", "down"]), times=1)
 
 
-def run(*, cuts: int, seed: int) -> Report:
-    """Cut so often; each time at another point of reconnecting, watching and reading."""
-    chance, report = random.Random(seed), Report(seed, cuts)
-    with Emulator() as emulator, FaultProxy(emulator.url, seed=seed) as proxy:
+def run(*, renewals: int, seed: int) -> Report:
+    """Cut until each watch was made anew so often, each time at another point of reconnecting, watching and reading."""
+    chance, report = random.Random(seed), Report(seed)
+    sending = patch.object(Connection, "send", report.wire.looked_on(Connection.send))
+    with sending, Emulator() as emulator, FaultProxy(emulator.url, seed=seed) as proxy:
         quick = {"reconnect": FAST, "heartbeat_interval_s": 0.5, "heartbeat_timeout_s": 1.0, "connect_timeout_s": 5.0}
         config = emulator.config(api=proxy.url, **quick)
         with ApiService(emulator.config()) as changer, ApiService(config) as api:
             changer.auth("email", emulator.admin_email, emulator.admin_password).result()
             change = _Change(changer, chance)
             change.some(20)
-            api.init().subscribe(
-                lambda res: report.made.update([res.args.watch] if res.code == "CORE_WATCH_OK" else [])
-            )
-            watches = [api.watch("album/watch", snapshot="album/read") for _ in range(WATCHES)]
+            api.init().subscribe(report.wire.take)
+            report.told = [*(Told() for _ in range(WATCHES - 1)), ToldPlainly()]
             subscriptions = []
-            for watch in watches:
-                told = Told()
-                report.told.append(told)
+            for told in report.told:
+                is_plain = isinstance(told, ToldPlainly)
+                watch: Stream[Any] = (
+                    api.call("album/watch", gaps=True) if is_plain else api.watch("album/watch", snapshot="album/read")
+                )
                 subscriptions.append(watch.subscribe(told.take, told.end.append, lambda: None))
-            wait_until(lambda: all(told.snapshots for told in report.told))
-            for _ in range(cuts):
+            wait_until(lambda: len(report.wire.received) == WATCHES and all(one.snapshots for one in report.told[:-1]))
+            while min(told.gaps for told in report.told) < renewals:
+                report.cuts += 1
                 before = [told.gaps for told in report.told]
                 _cut(proxy, chance)
                 change.some(4)
                 if chance.random() < 0.5:  # else the next cut finds it on its way back
                     _wait_for_gap(report, proxy, before)
+                    change.some(4)
             proxy.heal()
             _settle(report, emulator, changer)
             report.changes = change.made
@@ -181,8 +265,8 @@ def _settle(report: Report, emulator: Emulator, changer: ApiService) -> None:
     wait_until(
         lambda: (
             emulator.watches == WATCHES
-            and all(told.docs == report.there for told in report.told)
-            and sum(told.gaps + 1 for told in report.told) == report.made.total()
+            and all(told.docs == report.there for told in report.told[:-1])
+            and [told.gaps + 1 for told in report.told] == [len(each) for each in report.wire.received.values()]
         )
     )
 
@@ -190,11 +274,11 @@ def _settle(report: Report, emulator: Emulator, changer: ApiService) -> None:
 def main() -> int:
     """Exits 1 when something did not hold."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.watches", description=__doc__)
-    parser.add_argument("--cuts", type=int, default=1000)
+    parser.add_argument("--renewals", type=int, default=1000, help="of each watch")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     arguments = parser.parse_args()
     logging.getLogger("rxsdk").setLevel(logging.ERROR)  # losses are told as warnings
-    report = run(cuts=arguments.cuts, seed=arguments.seed)
+    report = run(renewals=arguments.renewals, seed=arguments.seed)
     print(report)
     for failure in report.failures():
         print(f"FAILED: {failure}")
