@@ -22,7 +22,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable, SerialDisposable, SingleAssignmentDisposable
 
 from rxsdk.changes import Gap
-from rxsdk.errors import CallNotSent, ConfigurationError
+from rxsdk.errors import CallNotSent, ConfigurationError, DeliveryOverflow
 from rxsdk.protocols.limp.res import Res
 from rxsdk.reactive.call import Call
 
@@ -42,6 +42,7 @@ def call_each(
     *,
     max_in_flight: int = 8,
     ordered: bool = True,
+    max_waiting: int = 100_000,
 ) -> Callable[[Observable[T]], Observable[Any]]:
     """Make a call of every value, only so many at a time, and emit the replies.
 
@@ -53,7 +54,8 @@ def call_each(
         ────────②──①────③────|                ordered=False: as they come
 
     A call that fails ends it with that error: nothing further is called, what is on its way is not taken back. So does
-    what ``make`` raises. Values that come faster than calls are answered wait, in memory, for their turn::
+    what ``make`` raises. Values that come faster than calls are answered wait in memory for their turn, as a source
+    cannot be told to be slower; more than ``max_waiting`` of them end it with `DeliveryOverflow`::
 
         reactivex.from_iterable(rows).pipe(call_each(api, "staff/create", lambda row: {"doc": row}))
 
@@ -63,18 +65,21 @@ def call_each(
         make: makes of a value the keyword arguments of `ApiService.call`, such as ``{"query": …, "doc": …}``.
         max_in_flight: calls that are made and not emitted yet, at most.
         ordered: emit the replies in the order of the values.
+        max_waiting: values that wait for their turn, at most.
 
     Raises:
-        ConfigurationError: ``max_in_flight`` is no number of calls.
+        ConfigurationError: ``max_in_flight`` or ``max_waiting`` is no whole number above 0.
     """
     _check_count("max_in_flight", max_in_flight)
+    _check_count("max_waiting", max_waiting)
 
     def start(value: T) -> Call[Any]:
         return api.call(endpoint, **make(value))
 
     def operator(source: Observable[T]) -> Observable[Any]:
         def subscribe(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> Any:
-            return _CallEach(observer, start, max_in_flight, ordered=ordered).begin(source, scheduler)
+            each = _CallEach(observer, start, max_in_flight, max_waiting, ordered=ordered)
+            return each.begin(source, scheduler)
 
         return Observable(subscribe)
 
@@ -171,11 +176,18 @@ class _CallEach:
     """One subscription to `call_each`. The lock keeps the source's thread and the replies' one apart."""
 
     def __init__(
-        self, observer: abc.ObserverBase[Any], start: Callable[[Any], Call[Any]], most: int, *, ordered: bool
+        self,
+        observer: abc.ObserverBase[Any],
+        start: Callable[[Any], Call[Any]],
+        most: int,
+        most_waiting: int,
+        *,
+        ordered: bool,
     ) -> None:
         self._observer = observer
         self._start = start
         self._most = most
+        self._most_waiting = most_waiting
         self._ordered = ordered
         self._lock = threading.RLock()
         self._waiting: deque[Any] = deque()
@@ -203,6 +215,8 @@ class _CallEach:
             if not self._is_over:
                 self._waiting.append(value)
                 self._fill()
+            if len(self._waiting) > self._most_waiting:
+                self._fail(DeliveryOverflow(self._most_waiting))
 
     def _source_ended(self) -> None:
         with self._lock:

@@ -9,7 +9,18 @@ import reactivex
 from reactivex import operators as ops
 from reactivex.subject import Subject
 
-from rxsdk import ApiService, Args, Call, CallNotSent, CallOutcomeUnknown, ConfigurationError, Gap, Res, Stream
+from rxsdk import (
+    ApiService,
+    Args,
+    Call,
+    CallNotSent,
+    CallOutcomeUnknown,
+    ConfigurationError,
+    DeliveryOverflow,
+    Gap,
+    Res,
+    Stream,
+)
 from rxsdk.operators import call_each, docs, retry_not_sent
 from rxsdk.reactive.delivery import Dispatcher
 from tests.staff import album_doc
@@ -114,6 +125,23 @@ def test_a_call_that_fails_ends_it_and_nothing_further_is_called(ordered: bool) 
     assert (seen.values, seen.end, len(api.made)) == ([], [error], 2)
 
 
+def test_more_values_than_may_wait_end_it() -> None:
+    api = Api()
+    source: Subject[int] = Subject()
+    seen = Seen(source.pipe(call_each(api, "a/read", asked, max_in_flight=1, max_waiting=2)))
+    for value in range(3):
+        source.on_next(value)
+    api.answer(0)
+    source.on_next(3)
+    assert seen.end == [], "two wait"
+    source.on_next(4)
+    source.on_next(5)
+    (error,) = seen.end
+    assert (isinstance(error, DeliveryOverflow), error.size) == (True, 2)
+    api.answer(1)
+    assert (seen.values, len(api.made)) == (["reply 0"], 2)
+
+
 def test_what_make_and_the_source_raise_ends_it() -> None:
     def refuse(value: Any) -> dict[str, Any]:
         raise ValueError(f"cannot make {value}")
@@ -148,6 +176,8 @@ def test_what_takes_no_more_in_the_middle_of_a_turn_is_told_no_more() -> None:
 def test_numbers_that_are_none(wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match="max_in_flight: must be a whole number of at least 1"):
         call_each(Api(), "a/read", asked, max_in_flight=wrong)
+    with pytest.raises(ConfigurationError, match="max_waiting: must be"):
+        call_each(Api(), "a/read", asked, max_waiting=wrong)
     with pytest.raises(ConfigurationError, match="attempts: must be"):
         retry_not_sent(wrong)
 

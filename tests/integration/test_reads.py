@@ -124,3 +124,58 @@ def test_an_error_ends_a_poll_and_disposing_stops_it(emulator: Emulator) -> None
         emulator.refuse_next("album/read", 403, "CORE_SESSION_FORBIDDEN")
         with pytest.raises(CallRejected):
             api.poll("album/read", every_s=10).result(10)
+
+
+def test_a_poll_goes_on_for_rounds_each_so_long_after_the_one_before(emulator: Emulator) -> None:
+    clock = FakeClock()
+    with ApiService(emulator.config(heartbeat_interval_s=1e6), clock=clock) as api:
+        got: list[Any] = []
+        subscription = api.poll("album/read", every_s=10).subscribe(got.append)
+        for number in range(1, 6):
+            wait_until(lambda number=number: len(got) == number)
+            api.call("staff/read").result()  # the timer of the next one is set
+            clock.advance(9.9)
+            api.call("staff/read").result()
+            assert reads(emulator) == number
+            clock.advance(0.1)
+        subscription.dispose()
+
+
+def test_a_poll_whose_answer_is_late_asks_again_at_once(emulator: Emulator) -> None:
+    clock = FakeClock()
+    with ApiService(emulator.config(heartbeat_interval_s=1e6, timeout_s=None), clock=clock) as api:
+        emulator.silence("album/read", times=1)
+        got: list[Any] = []
+        subscription = api.poll("album/read", every_s=10).subscribe(got.append)
+        wait_until(lambda: asked(emulator) == 1)
+        clock.advance(35)
+        (late,) = [one.payload for one in emulator.received if one.payload["endpoint"] == "album/read"]
+        assert (got, asked(emulator)) == ([], 1)
+        emulator.push({"status": 200, "msg": "", "args": {"docs": [], "call_id": late["call_id"]}})
+        wait_until(lambda: len(got) == 2)
+        api.call("staff/read").result()
+        clock.advance(9)
+        api.call("staff/read").result()
+        assert asked(emulator) == 2, "and does not catch up with the rounds that were missed"
+        clock.advance(1)
+        wait_until(lambda: len(got) == 3)
+        subscription.dispose()
+
+
+def test_documents_that_go_between_two_pages(signed_in: ApiService, emulator: Emulator) -> None:
+    ids = fill(signed_in, 7)
+    seen: list[str] = []
+    deleted: list[Any] = []
+
+    def on_page(page: Any) -> None:
+        seen.extend(doc["_id"] for doc in page.docs)
+        if not deleted:
+            for _id in ids[-3:]:
+                deleted.append(signed_in.call("album/delete", query=[{"_id": _id}]))
+
+    end: list[Any] = []
+    signed_in.pages("album/read", size=2).subscribe(on_page, end.append, lambda: end.append("completed"))
+    wait_until(lambda: end)
+    assert end == ["completed"]
+    assert seen == sorted(set(seen), key=ids.index), "none twice, in their order"
+    assert seen[:4] == ids[:4], "what stayed was read"
