@@ -8,7 +8,7 @@ standard library. It prints its port, and ends when its standard input does.
   signatures are not looked at.
 - On ``/ws/watch`` calls are read: ``…/watch`` makes a watch, and ``…/push`` with
   ``query=[{"watches": [id, …], "count": n}]`` is answered and followed by ``n`` events of these watches in turn, all in
-  one go.
+  one go. With ``"news": true`` each is another change, of a thousand documents in turn, else they are all the same.
 - On ``/ws/upload/N`` large frames are taken for the chunks of files of ``N`` chunks each. They are passed over as they
   come in: nothing of them is kept but their end.
 """
@@ -50,6 +50,12 @@ _CHANGED = (
     b'{"status": 200, "msg": "Detected 1 docs.", "args": {"count": 1, "oper": "update", "docs": [' + _DOC + b"], "
     b'"call_id": "%b", "watch": "%b"}}'
 )
+_NEWS = (
+    b'{"status": 200, "msg": "Detected 1 docs.", "args": {"count": 1, "oper": "update", "docs": [{"_id": "n%d", '
+    b'"name": {"ar_AE": "\\u0627\\u0633\\u0645", "en_AE": "Name"}, "rank": %d, '
+    b'"create_time": "2026-11-21T03:20:00.811909"}], "call_id": "%b", "watch": "%b"}}'
+)
+_DOCS = 1000
 
 
 @lru_cache(maxsize=256)
@@ -86,7 +92,7 @@ class Connection(asyncio.Protocol):
         self.is_open = False
         self.is_let_in = False
         self.reads_calls = False
-        self.chunks = self.seen = 0
+        self.chunks = self.seen = self.changes = 0
         self.size = self.left = 0  # of the large frame that is coming in
         self.mask = self.tail = b""
 
@@ -178,8 +184,7 @@ class Connection(asyncio.Protocol):
             return self.accept(call_id)
         return _framed(_FOUND % call_id)
 
-    @staticmethod
-    def answer_read(frame: bytes, call_id: bytes) -> bytes:
+    def answer_read(self, frame: bytes, call_id: bytes) -> bytes:
         payload = json.loads(frame)["token"].split(".")[1]
         call = json.loads(base64.urlsafe_b64decode(payload + "=="))
         if call["endpoint"].endswith("/watch"):
@@ -187,9 +192,15 @@ class Connection(asyncio.Protocol):
         answer = _framed(_FOUND % call_id)
         if call["endpoint"].endswith("/push"):
             watches, count = call["query"][0]["watches"], call["query"][0]["count"]
+            if call["query"][0].get("news"):
+                return answer + self.news(watches[0].encode(), count)
             events = [_framed(_CHANGED % (watch.encode(), watch.encode())) for watch in watches]
             answer += b"".join(events) * (count // len(events)) + b"".join(events[: count % len(events)])
         return answer
+
+    def news(self, watch: bytes, count: int) -> bytes:
+        first, self.changes = self.changes, self.changes + count
+        return b"".join(_framed(_NEWS % (rank % _DOCS, rank, watch, watch)) for rank in range(first, self.changes))
 
 
 async def serve() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
 from reactivex import operators as ops
+from reactivex.internal.exceptions import SequenceContainsNoElementsError
 
-from rxsdk import ApiService, CallRejected, InvalidCall, Q
+from rxsdk import ApiService, CallNotSent, CallRejected, InvalidCall, Q
 from rxsdk.emulator import Emulator
 from rxsdk.operators import docs
 from rxsdk.testing import FakeClock
@@ -179,3 +181,43 @@ def test_documents_that_go_between_two_pages(signed_in: ApiService, emulator: Em
     assert end == ["completed"]
     assert seen == sorted(set(seen), key=ids.index), "none twice, in their order"
     assert seen[:4] == ids[:4], "what stayed was read"
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(0, [0]), (4, [2, 2]), (5, [2, 2, 1])])
+def test_a_loop_over_all_pages_comes_to_the_end(emulator: Emulator, count: int, sizes: list[int]) -> None:
+    async def main() -> list[int]:
+        async with ApiService(emulator.config()) as api:
+            await api.auth("email", emulator.admin_email, emulator.admin_password)
+            for rank in range(count):
+                await api.call("album/create", doc=album_doc(f"n{rank}"))
+            return [len(page.docs) async for page in api.pages("album/read", size=2)]
+
+    assert asyncio.run(main()) == sizes
+
+
+def test_one_who_leaves_within_on_next_is_told_no_more(signed_in: ApiService, emulator: Emulator) -> None:
+    fill(signed_in, 6)
+    for stream in (signed_in.pages("album/read", size=2), signed_in.poll("album/read", every_s=0.001)):
+        holder: list[Any] = []
+        got: list[Any] = []
+        subscribed = threading.Event()
+
+        def leave(page: Any, got: Any = got, holder: Any = holder, subscribed: Any = subscribed) -> None:
+            subscribed.wait(10)
+            got.append(page)
+            holder[0].dispose()
+
+        holder.append(stream.subscribe(leave))
+        subscribed.set()
+        wait_until(lambda got=got: got)
+        before = asked(emulator)
+        signed_in.call("staff/read").result()
+        assert (len(got), asked(emulator) - before <= 1) == (1, True)
+
+
+def test_of_a_closed_service_they_end_with_that(config: Any) -> None:
+    with ApiService(config) as api:
+        streams = [api.pages("album/read"), api.poll("album/read", every_s=1)]
+    for stream in streams:
+        with pytest.raises((CallNotSent, SequenceContainsNoElementsError)):
+            stream.result(5)

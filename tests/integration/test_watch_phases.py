@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -25,7 +24,7 @@ from rxsdk import (
 from rxsdk.emulator import Emulator
 from rxsdk.testing import FakeClock
 from tests.conftest import wait_until
-from tests.integration.test_watch import FAST, Notes, create, delete, read, update, watch
+from tests.integration.test_watch import FAST, Notes, advance_until, create, delete, read, update, watch
 from tests.staff import album_doc
 
 PATIENT = {"heartbeat_interval_s": 1e6, "timeout_s": None}
@@ -208,17 +207,6 @@ def test_it_waits_for_somebody_to_sign_in_and_goes_on_when_he_leaves(emulator: E
             assert notes.kinds(4)[3] == "Created"
             assert notes.told[3].id == new
         assert notes.end == []
-
-
-def advance_until(clock: FakeClock, condition: Callable[[], object]) -> None:
-    """Let time pass until ``condition()``, slower than messages do."""
-    for _ in range(200):
-        if condition():
-            return
-        clock.advance(2)
-        with suppress(AssertionError):
-            wait_until(condition, timeout_s=0.02)
-    raise AssertionError("it did not become true")
 
 
 @pytest.mark.parametrize("waits", [True, False])
@@ -430,7 +418,8 @@ def test_a_read_that_never_comes_to_an_end_comes_to_one(
 
 def test_a_burst_is_told_whole(emulator: Emulator) -> None:
     many = 100_000
-    with ApiService(emulator.config(max_message_bytes=64 * 2**20)) as api:
+    room = DeliveryPolicy(mailbox_size=2 * many)  # of a collection no more than one ever waits
+    with ApiService(emulator.config(max_message_bytes=64 * 2**20, delivery=room)) as api:
         count, last = 0, Notes(watch(api, limit=many).collection())
 
         def on_next(_: Any) -> None:
@@ -470,7 +459,9 @@ def test_a_service_nobody_refers_to_is_closed_with_its_watches(emulator: Emulato
         del api
     wait_until(lambda: notes.end)
     assert notes.end == ["completed"]
-    assert isinstance(Notes(stream).end[0], CallNotSent)
+    late = Notes(stream)
+    wait_until(lambda: late.end)
+    assert isinstance(late.end[0], CallNotSent)
     wait_until(lambda: emulator.watches == 0)
 
 
