@@ -40,6 +40,8 @@ def build(folder: Path) -> None:
             "ignore", "Error parsing type annotation"
         )  # names for type checkers only: shown as text
         pdoc.pdoc(*MODULES, output_directory=folder)
+    for page in folder.rglob("*.html"):  # "…::" before code, as docstrings have it, is "…:" in Markdown
+        page.write_text(page.read_text("utf-8").replace("::</p>", ":</p>"), "utf-8")
 
 
 def main() -> int:

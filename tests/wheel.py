@@ -1,7 +1,8 @@
 """``python -m tests.wheel``: builds the wheel, installs it alone into a fresh environment, and uses it there.
 
 Needs a package index, as ``pip install`` does. First with no extra: the library imports and calls, and each missing
-extra is told in one line with the command that brings it. Exit code 0 when all of that is so.
+extra is told in one line with the command that brings it. Then with the extra ``docs``: the documentation is made. Exit
+code 0 when all of that is so.
 """
 
 from __future__ import annotations
@@ -67,7 +68,10 @@ def main() -> int:
             told = "pip install" in said and f"rxsdk[{extra}]" in said
             print(f"{'ok' if told else 'NOT TOLD'}  {extra}: {said}")
             wrong.append(not told)
-        return int(any(wrong))
+        docs = run(python, "-m", "pip", "install", "-q", f"{wheels[0]}[docs]")
+        made = run(python, "-m", "docs", place / "docs", cwd=REPOSITORY)
+        print(f"the documentation, with its extra alone: {made.stdout.strip() or docs.stderr + made.stderr}")
+        return int(any([*wrong, docs.returncode, made.returncode]))
 
 
 if __name__ == "__main__":

@@ -44,9 +44,14 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     return run
 
 
+def python(*args: object) -> list[str]:
+    """A Python that takes every warning for an error."""
+    return [sys.executable, "-W", "error", *map(str, args)]
+
+
 def command(*args: object) -> list[str]:
     """The command line of a process."""
-    return [sys.executable, "-W", "error", "-m", "rxsdk", *map(str, args)]
+    return python("-m", "rxsdk", *args)
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -55,12 +60,17 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(REPOSITORY), "PYTHONUTF8": "1", **more}
 
 
-def run_process(*args: object, cwd: Path | None = None, **more: str) -> Ran:
-    """The same as `cli` as a process of its own; ``more`` goes into its environment."""
+def run_python(*args: object, cwd: Path | None = None, **more: str) -> Ran:
+    """A Python of its own to its end; ``more`` goes into its environment."""
     done = subprocess.run(
-        command(*args), capture_output=True, encoding="utf-8", cwd=cwd, env=environment(**more), timeout=50, check=False
+        python(*args), capture_output=True, encoding="utf-8", cwd=cwd, env=environment(**more), timeout=50, check=False
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def run_process(*args: object, cwd: Path | None = None, **more: str) -> Ran:
+    """The same as `cli` as a process of its own; ``more`` goes into its environment."""
+    return run_python("-m", "rxsdk", *args, cwd=cwd, **more)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +15,8 @@ from rxsdk.chat import Attachment, FileMeta, New
 from rxsdk.cli.chat import HELP, Talk, Window
 from rxsdk.cli.parrot import Parrot
 from rxsdk.emulator.chat import ChatEmulator
-from tests.cli.conftest import Cli, command, environment
+from tests.cli.conftest import Cli, command, environment, run_python
+from tests.cli.emulating import emulating
 from tests.cli.test_terminal import Terminal
 from tests.conftest import wait_until
 
@@ -186,32 +186,15 @@ def test_in_a_terminal_with_the_parrot() -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="no signals to a process")
 def test_a_chat_server_to_try_things_on() -> None:
-    lines: list[str] = []
-    with subprocess.Popen(
-        command("emulate", "--wire", "chat", "--port", 0),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        env=environment(COLUMNS="40"),
-    ) as child:
-        try:
-            assert child.stdout is not None
-            while not lines or "print(" not in lines[-1]:
-                lines.append(child.stdout.readline().rstrip("\n"))
-            snippet = "\n".join(lines[lines.index("from rxsdk import ChatConfig, ChatService") :])
-            done = subprocess.run(
-                [*command()[:-2], "-c", snippet], capture_output=True, encoding="utf-8", env=environment(), check=False
-            )
-            assert (done.returncode, done.stderr) == (0, "")
-            assert "Receipt(" in done.stdout
-            url = next(line.split()[-1] for line in lines if line.strip().startswith("url "))
-            token = next(line.split()[-1] for line in lines if line.strip().startswith("bob's token"))
-            with ChatService(ChatConfig(url, {"Authorization": f"Bearer {token}"}, "bob")) as bob:
-                assert bob.messages("ada").result(10)[0].message == "Hello!"
-        finally:
-            child.send_signal(signal.SIGINT)
-            out, err = child.communicate(timeout=20)
-    assert (child.returncode, err) == (0, "")
+    with emulating("--wire", "chat") as running:
+        ran = run_python("-c", running.snippet)
+        assert (ran.code, ran.err) == (0, "")
+        assert "Receipt(" in ran.out
+        headers = {"Authorization": "Bearer " + running.fact("bob's token")}
+        with ChatService(ChatConfig(running.fact("url "), headers, "bob")) as bob:
+            assert bob.messages("ada").result(10)[0].message == "Hello!"
+        code, out, err = running.end()
+    assert (code, err) == (0, "")
     assert "The emulator has ended." in out
 
 

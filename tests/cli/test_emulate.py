@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -11,70 +10,20 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rxsdk import ApiService, SDKConfig
+from rxsdk import ApiService
 from rxsdk.cli.emulate import NotServing, first_app, serve
 from rxsdk.emulator import Emulator
 from rxsdk.emulator.host import Host
-from tests.cli.conftest import Cli, command, environment
+from tests.cli.conftest import Cli, environment, run_python
+from tests.cli.emulating import emulating
 from tests.staff import staff_doc
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no signals to a process")
-
-
-class Running:
-    """An emulator in a process of its own, once it has said all it has to say."""
-
-    def __init__(self, *options: object) -> None:
-        self.process = subprocess.Popen(
-            command("emulate", "--port", 0, *options),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            env=environment(COLUMNS="40"),
-        )
-        assert self.process.stdout is not None
-        self.lines: list[str] = []
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
-            if line.startswith("    print("):
-                break
-
-    def fact(self, name: str) -> str:
-        """What it says of ``name``."""
-        return next(line.strip().removeprefix(name).strip() for line in self.lines if line.strip().startswith(name))
-
-    @property
-    def snippet(self) -> str:
-        """The Python it offers."""
-        return "\n".join(self.lines[self.lines.index("from rxsdk import ApiService, SDKConfig") :])
-
-    def config(self, **more: str) -> SDKConfig:
-        """What its lines say, as a client takes it."""
-        return SDKConfig(
-            api=self.fact("api "), anon_token=self.fact("anon_token"), auth_attrs=[self.fact("auth_attrs")], **more
-        )
-
-    def end(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
-        """Its exit code, and what it still said."""
-        self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=20)
-        return self.process.returncode, out, err
-
-
-@contextlib.contextmanager
-def emulating(*options: object) -> Iterator[Running]:
-    running = Running(*options)
-    try:
-        yield running
-    finally:
-        running.process.kill()
-        running.process.communicate()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -89,17 +38,9 @@ def test_it_serves_until_a_signal(number: int) -> None:
 
 def test_what_it_offers_to_paste_runs_as_it_stands(tmp_path: Path) -> None:
     with emulating() as running:
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", running.snippet],
-            capture_output=True,
-            encoding="utf-8",
-            env=environment(),
-            cwd=tmp_path,
-            timeout=30,
-            check=False,
-        )
-        assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout.startswith("Res(status=200, msg='Found 0 docs.'")
+        ran = run_python("-c", running.snippet, cwd=tmp_path)
+        assert (ran.code, ran.err) == (0, "")
+        assert ran.out.startswith("Res(status=200, msg='Found 0 docs.'")
         assert running.end()[0] == 0
 
 

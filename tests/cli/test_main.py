@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import inspect
 import platform
-import subprocess
 import sys
 import tomllib
 from types import ModuleType
@@ -16,22 +15,14 @@ import rxsdk
 from rxsdk.cli import main
 from rxsdk.cli.app import GROUPS
 from rxsdk.cli.commands import version as version_module
-from tests.cli.conftest import REPOSITORY, Cli, Ran, environment, run_process
+from tests.cli.conftest import REPOSITORY, Cli, Ran, run_process, run_python
 
 
 def run_without(*modules: str, argv: tuple[str, ...] = ()) -> Ran:
     """The entry point in an interpreter that has not got ``modules``."""
     block = "".join(f"sys.modules[{name!r}] = None; " for name in modules)
     code = f"import sys; {block}sys.argv = {['rxsdk', *argv]!r}; from rxsdk.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        capture_output=True,
-        encoding="utf-8",
-        env=environment(),
-        timeout=30,
-        check=False,
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    return run_python("-c", code)
 
 
 def test_version(cli: Cli) -> None:
@@ -73,7 +64,7 @@ def test_without_the_emulator_it_says_how_to_get_it(missing: str, name: str) -> 
 def test_the_library_needs_no_extra() -> None:
     code = "import sys; sys.modules.update(dict.fromkeys(['typer', 'rich', 'aiohttp', 'mongomock', 'keyring'])); "
     code += "import rxsdk, rxsdk.cli"
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, env=environment(), timeout=30)
+    assert run_python("-c", code) == Ran(0, "", "")
 
 
 def test_a_mistake_of_ours_is_not_taken_for_a_missing_extra() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 from collections.abc import Iterator
 
@@ -11,8 +10,8 @@ import pytest
 
 from rxsdk import SylkService
 from rxsdk.emulator.sylk import SylkEmulator
-from tests.cli.conftest import Cli, command, environment
-from tests.conftest import wait_until
+from tests.cli.conftest import Cli, command, environment, run_python
+from tests.cli.emulating import emulating
 from tests.sylk.people import sign_in
 
 ADA, BOB = "ada@example.com", "bob@example.com"
@@ -62,37 +61,22 @@ def test_watch(server: SylkEmulator) -> None:
         assert "waiting for calls" in child.stderr.readline()
         with SylkService(server.config()) as service:
             call = sign_in(server, service, "bob").call(ADA, "offer")
-            wait_until(lambda: call.state.name == "ringing")
+            assert child.stdout is not None
+            assert child.stdout.readline() == f"{BOB}  incoming\n"
             call.terminate().result(10)
         out, err = child.communicate(timeout=20)
     assert (child.returncode, err) == (0, "")
-    assert out == f"{BOB}  incoming\n{BOB}  terminated: 487 Request Terminated\n"
+    assert out == f"{BOB}  terminated: 487 Request Terminated\n"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no signals to a process")
 def test_a_server_to_try_things_on() -> None:
-    lines: list[str] = []
-    with subprocess.Popen(
-        command("emulate", "--wire", "sylk", "--port", 0),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        env=environment(COLUMNS="40"),
-    ) as child:
-        try:
-            assert child.stdout is not None
-            while not lines or "print(" not in lines[-1]:
-                lines.append(child.stdout.readline().rstrip("\n"))
-            snippet = "\n".join(lines[lines.index("from rxsdk import SylkConfig, SylkService") :])
-            done = subprocess.run(
-                [*command()[:-2], "-c", snippet], capture_output=True, encoding="utf-8", env=environment(), check=False
-            )
-            assert (done.returncode, done.stderr) == (0, "")
-            assert "480 Temporarily Unavailable" in done.stdout
-        finally:
-            child.send_signal(signal.SIGINT)
-            out, err = child.communicate(timeout=20)
-    assert (child.returncode, err) == (0, "")
+    with emulating("--wire", "sylk") as running:
+        ran = run_python("-c", running.snippet)
+        assert (ran.code, ran.err) == (0, "")
+        assert "480 Temporarily Unavailable" in ran.out
+        code, out, err = running.end()
+    assert (code, err) == (0, "")
     assert "The emulator has ended." in out
 
 

@@ -6,8 +6,6 @@ import ast
 import dataclasses
 import importlib
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from docs.guide import __all__ as pages
 from docs.guide import errors, settings, states
 from rxsdk import Q, QuotaPolicy, ReconnectPolicy, SDKConfig
 from rxsdk.core.state import TRANSITIONS
-from tests.cli.conftest import REPOSITORY, environment
+from tests.cli.conftest import REPOSITORY, Ran, run_python
 
 TEXTS = {name: importlib.import_module(f"docs.guide.{name}").__doc__ or "" for name in pages}
 LIBRARY = [name for name in MODULES if name != "docs.guide"]
@@ -29,18 +27,8 @@ LIBRARY = [name for name in MODULES if name != "docs.guide"]
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the one command has put it."""
     folder = tmp_path_factory.mktemp("docs") / "here"
-    ran = run_docs("-W", "error", "-m", "docs", folder)
-    assert ran == (0, f"Wrote {folder / 'index.html'}\n", "")
+    assert run_python("-m", "docs", folder, cwd=REPOSITORY) == Ran(0, f"Wrote {folder / 'index.html'}\n", "")
     return folder
-
-
-def run_docs(*arguments: object) -> tuple[int, str, str]:
-    """A Python of its own, in the repository: its exit code, and what it wrote."""
-    done = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        capture_output=True, encoding="utf-8", cwd=REPOSITORY, env=environment(), timeout=50, check=False,
-    )  # fmt: skip
-    return done.returncode, done.stdout, done.stderr
 
 
 def html(built: Path, module: str) -> str:
@@ -58,6 +46,7 @@ def test_every_public_name_is_there(built: Path) -> None:
     text = html(built, "rxsdk")
     assert [name for name in rxsdk.__all__ if f'id="{name}"' not in text] == []
     assert 'id="ApiService.call"' in text
+    assert "::</p>" not in text
 
 
 def test_no_link_of_the_guide_leads_nowhere(built: Path) -> None:
@@ -122,7 +111,8 @@ def test_the_queries_it_shows_are_what_they_become() -> None:
 def test_without_pdoc_it_says_how_to_get_it() -> None:
     code = "import sys, runpy; sys.modules['pdoc'] = None; sys.modules['pdoc.render'] = None; sys.argv = ['docs']; "
     code += "runpy.run_module('docs', run_name='__main__')"
-    assert run_docs("-c", code) == (1, "", "python -m docs needs pdoc: pip install 'rxsdk[docs]'\n")
+    ran = run_python("-c", code, cwd=REPOSITORY)
+    assert ran == Ran(1, "", "python -m docs needs pdoc: pip install 'rxsdk[docs]'\n")
 
 
 def test_its_extra_brings_all_that_it_describes() -> None:

@@ -16,7 +16,7 @@ import pytest
 import rxsdk
 import rxsdk.testing
 from rxsdk.cli.app import GROUPS
-from tests.cli.conftest import environment
+from tests.cli.conftest import environment, run_python
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text("utf-8")
@@ -55,6 +55,7 @@ def as_shown(lines: list[str], *wanted: str) -> bool:
 
 SHOWS: dict[str, Callable[[list[str]], bool]] = {
     "quickstart.py": lambda lines: lines == ["watch: create Ada", "read:  ada.png"],
+    "chat.py": lambda lines: lines[-1] == "bob has:  ['Hello, dear Bob!']",
     "upload.py": lambda lines: lines[-1] == "there are street.png and harbour.png",
     "watch.py": lambda lines: (
         as_shown(lines, "there are 0", "created, rank 1", "updated, rank 3", "no watch is left")
@@ -80,23 +81,16 @@ SHOWS: dict[str, Callable[[list[str]], bool]] = {
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_examples_run_as_they_stand(example: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(example)],
-        capture_output=True,
-        encoding="utf-8",
-        env=environment(),
-        cwd=tmp_path,
-        timeout=50,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout
+    ran = run_python(example, cwd=tmp_path)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out
     if example.name in SHOWS:
-        assert SHOWS[example.name](done.stdout.splitlines()), done.stdout
+        assert SHOWS[example.name](ran.out.splitlines()), ran.out
 
 
 def test_every_example_of_the_readme_is_looked_at() -> None:
-    assert SHOWS.keys() == set(re.findall(r"examples/(\w+\.py)\)", README))
+    windows = {"desktop_qt.py", "desktop_tk.py"}  # see tests/desktop
+    assert SHOWS.keys() | windows == set(re.findall(r"examples/(\w+\.py)\)", README))
 
 
 def test_every_name_it_mentions_is_there() -> None:
