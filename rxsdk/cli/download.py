@@ -8,9 +8,9 @@ from __future__ import annotations
 import ipaddress
 import urllib.error
 import urllib.request
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-__all__ = ["fetch", "http_url", "is_this_machine"]
+__all__ = ["fetch", "is_this_machine"]
 
 PATIENCE_S = 10.0
 
@@ -22,14 +22,6 @@ def is_this_machine(url: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def http_url(api: str) -> str:
-    """``wss://host/ws/realm`` → ``https://host/realm``: where the server of ``api`` gives its files."""
-    parts = urlsplit(api)
-    path = "/".join(step for step in parts.path.split("/") if step not in ("", "ws"))
-    scheme = "https" if parts.scheme.lower() == "wss" else "http"
-    return urlunsplit((scheme, parts.netloc, f"/{path}" if path else "", "", ""))
 
 
 def fetch(url: str) -> tuple[str, bytes]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from urllib.parse import quote
 
 from rxsdk import ConnectionState, Doc, Session
 from rxsdk.cli import download as http
@@ -84,8 +83,7 @@ async def read_back(story: Story) -> str:
 
 async def download(story: Story) -> str:
     """The file over HTTP, byte for byte."""
-    url = http.http_url(story.config.api)
-    url = f"{url}/staff/retrieve_file/{story.doc_id}/photo/{quote(story.photo.name, safe='')}"
+    url = story.api.file_url("staff", story.doc_id, "photo", story.photo.name)
     loop = asyncio.get_running_loop()
     started = loop.time()
     story.screen.asked("GET", url)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +14,8 @@ from rxsdk import CallCancelled, CallNotSent, CallRejected, InvalidCall
 from rxsdk.emulator import Emulator
 from tests.conftest import wait_until
 from tests.files.wire import CHUNK, Watcher, archive_emulator, content, file, signed_in, stored, upload
+
+_OURS = re.compile(r"_asyncio|rxsdk\.(?!emulator)")
 
 
 @pytest.fixture
@@ -271,3 +276,24 @@ def test_suspended_and_resumed_it_starts_over(emulator: Emulator) -> None:
         api.resume()
         assert call.result().status == 200
         assert stored(emulator) == {"a": {"file": content(3000)}}
+
+
+# -- many
+
+
+def test_many_small_uploads_leave_nothing(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+
+        def play(times: int) -> tuple[int, Counter[str]]:
+            for _ in range(times):
+                upload(api, file=b"1").result()
+            wait_until(lambda: not api._inside._uploader._jobs)
+            gc.collect()
+            places = [(str(type(one).__module__), type(one).__qualname__) for one in gc.get_objects()]
+            ours = [name for module, name in places if _OURS.match(module)]
+            return emulator.connections, Counter(ours)
+
+        _, before = play(50)
+        connections, after = play(1000)
+        assert connections == 2
+        assert max((after - before).values(), default=0) < 30, "something stays of each upload"

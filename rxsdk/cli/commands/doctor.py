@@ -21,11 +21,12 @@ import typer
 import rxsdk
 from rxsdk import ApiService, SDKConfig
 from rxsdk.cli.commands.version import installed
-from rxsdk.cli.download import http_url, is_this_machine
+from rxsdk.cli.download import is_this_machine
 from rxsdk.cli.ending import FAILED, NO_CONNECTION, ending
 from rxsdk.cli.output import AsJson, print_line
 from rxsdk.cli.server import Server, config_file, kept_session, run, sessions_file, takes_server
 from rxsdk.cli.show import Screen, milliseconds
+from rxsdk.files.http import http_base
 
 __all__ = ["commands"]
 
@@ -249,7 +250,7 @@ async def _session(api: ApiService, config: SDKConfig) -> Finding:
 
 def _clock(config: SDKConfig) -> Finding:
     """How far this machine's clock is from the server's, by the Date that HTTP servers put on every answer."""
-    theirs = _date_of(http_url(config.api))
+    theirs = _date_of(http_base(config.api))
     if theirs is None:
         return Finding("clock", "skipped", "the server does not tell its time")
     off = time.time() - theirs
