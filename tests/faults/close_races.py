@@ -282,7 +282,8 @@ def by_the_end_of_asyncio_run_while_threads_make_calls(ring: Ring) -> None:
 # -- in a child process
 
 AT_EXIT = """
-    import sys
+    import logging, sys
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # how long a step took is the machine's matter
     ended = []
     lasting.subscribe(None, ended.append, lambda: print("it ended"))
     for number in range(20):
