@@ -61,7 +61,7 @@ async def open_websocket(handshake: Handshake) -> Transport:
 
 
 async def _open(handshake: Handshake) -> _PicowsTransport:
-    sockets: list[socket.socket] = []
+    sockets: dict[socket.socket, int] = {}  # and their inodes
     made: list[_PicowsTransport] = []
 
     def make(request: Any, response: Any) -> _PicowsTransport:
@@ -69,8 +69,9 @@ async def _open(handshake: Handshake) -> _PicowsTransport:
         return made[-1]
 
     async def connect(parsed: Any) -> socket.socket:
-        sockets.append(await _connected_socket(parsed.host, parsed.port))
-        return sockets[-1]
+        sock = await _connected_socket(parsed.host, parsed.port)
+        sockets[sock] = _inode(sock)
+        return sock
 
     try:
         async with asyncio.timeout(handshake.timeout_s):
@@ -89,14 +90,13 @@ async def _open(handshake: Handshake) -> _PicowsTransport:
             )
     except BaseException:
         for transport in made:  # it opened in the moment in which nobody waited for it any more
-            await transport.close(politely=False)
-        for sock in sockets:
-            await _let_go(sock)
+            transport.abandon()
+        for sock, inode in sockets.items():
+            await _let_go(sock, inode)
         raise
     if listener is None:
-        # uvloop has closed the descriptor, but does not say so to a socket that it was to be given after that. Closed
-        # once more, now or by the collector, its number may be that of somebody else's socket.
-        sockets[-1].detach()
+        for sock, inode in sockets.items():
+            await _let_go(sock, inode)
         raise WSHandshakeError("the server closed the connection")
     assert isinstance(listener, _PicowsTransport)
     return listener
@@ -122,20 +122,34 @@ async def _connected_socket(host: str, port: int) -> socket.socket:
     raise failure or OSError(f"{host} has no address")
 
 
-async def _let_go(sock: socket.socket) -> None:
+def _inode(sock: socket.socket) -> int:
+    """What tells a descriptor from another of the same number; 0 where there is none."""
+    try:
+        return os.fstat(sock.fileno()).st_ino
+    except OSError:  # closed; or Windows
+        return 0
+
+
+async def _let_go(sock: socket.socket, inode: int) -> None:
     """picows leaves a socket open that it has not begun with, and one whose handshake nobody waits for any more.
 
-    What has begun with it ends within a few turns of the loop when it is shut down, and closes it then.
+    What has begun with it ends within a few turns of the loop when it is shut down, and closes it then. But uvloop does
+    not say so to a socket that it was to be given after that. Closed once more, now or by the collector, its number may
+    be that of somebody else's socket.
     """
-    with suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)
+    if _inode(sock) == inode:
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
     try:
         for _ in range(10):
-            if sock.fileno() == -1:
+            if sock.fileno() == -1 or _inode(sock) != inode:
                 break
             await asyncio.sleep(0)
     finally:
-        sock.close()
+        if _inode(sock) == inode:
+            sock.close()
+        else:
+            sock.detach()
 
 
 def _headers(handshake: Handshake) -> list[tuple[str, str]]:
@@ -207,6 +221,11 @@ class _PicowsTransport(WSListener):
         finally:
             self._socket.abort()  # also when this task is cancelled meanwhile
         await asyncio.shield(self._over)
+
+    def abandon(self) -> None:
+        """Nobody has it, and nobody waits for its end: uvloop does not tell of one when its opening is cancelled."""
+        self._socket.abort()
+        self._over.cancel()
 
     # -- picows' callbacks
 
