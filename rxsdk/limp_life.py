@@ -465,9 +465,14 @@ def _machine(config: SDKConfig, *, for_lane: bool = False) -> LimpMachine:
 
 
 def _call_ids() -> Iterator[str]:
-    """Ids of 96 random bits each, drawn by the hundred: asking the system for each would take as long as signing."""
+    """Ids of 96 random bits each, drawn up to a hundred at once: asking for each would take as long as signing.
+
+    Few at first, for of many services most make few calls.
+    """
+    at_once = 4
     while True:
-        drawn = secrets.token_urlsafe(12 * 100)
+        drawn = secrets.token_urlsafe(12 * at_once)
+        at_once = min(2 * at_once, 100)
         yield from (drawn[at : at + 16] for at in range(0, len(drawn), 16))
 
 
