@@ -6,6 +6,7 @@ the downloader reports, on the connection's loop and by its clock.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Generic, Literal, TypeVar
 
@@ -62,7 +63,7 @@ P = TypeVar("P", UploadProgress, DownloadProgress)
 S = TypeVar("S", bound=str)
 
 
-class _Meter(Generic[P, S]):
+class _Meter(ABC, Generic[P, S]):
     """When to tell: at once, or, if that was less than a breath ago, at the end of the breath."""
 
     def __init__(self, stream: Multicast[P], clock: Clock, phase: S) -> None:
@@ -102,8 +103,9 @@ class _Meter(Generic[P, S]):
         self._next_at = now + _APART_S
         self._stream.emit(self._made(now))
 
+    @abstractmethod
     def _made(self, now: float) -> P:
-        raise NotImplementedError
+        """What is told now."""
 
     def _rate(self, moved: int, now: float) -> float:
         if self._started_at is None:

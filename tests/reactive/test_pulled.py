@@ -118,6 +118,64 @@ def test_closed_meanwhile_it_is_told_so_and_later_nothing_begins() -> None:
     play(scene, source)
 
 
+def test_what_comes_while_nobody_listens_any_more_goes_nowhere() -> None:
+    seen: list[int] = []
+
+    async def scene(api: ApiService, _: Pulled[int]) -> None:
+        async def values() -> AsyncGenerator[int, None]:
+            yield 1
+            subscription.dispose()
+            yield 2
+
+        subscription = Pulled(api._life, "test", values).subscribe(seen.append)
+        await turns()
+        assert seen == [1]
+
+    play(scene, Source())
+
+
+def test_who_leaves_after_the_end_ends_nothing() -> None:
+    source = Source()
+
+    async def scene(api: ApiService, pulled: Pulled[int]) -> None:
+        run = pulled._run(asks=False)
+        subscription = run.subscribe()
+        run.begin()
+        await until(lambda: source.given)
+        api._life.is_open = False  # it has begun to close; that ends the run by itself
+        subscription.dispose()
+        assert source.closed == 0
+        api._life.is_open = True
+        await api.close()
+        assert source.closed == 1
+
+    play(scene, source)
+
+
+def test_it_is_told_when_its_loop_ends_before_it() -> None:
+    errors: list[Exception] = []
+    loop = asyncio.new_event_loop()
+
+    async def begin() -> None:
+        api.init()
+        run = Pulled(api._life, "test", Source().values)._run(asks=False)
+        run.subscribe(on_error=errors.append)
+        run.begin()
+        await turns()
+        api._life._cut_off()
+
+    api = ApiService(CONFIG, connect=asyncio.Event().wait)  # type: ignore[arg-type]  # never connected
+    try:
+        loop.run_until_complete(begin())
+        assert [type(error) for error in errors] == [ConnectionLost]
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    finally:
+        loop.close()
+
+
 def test_where_nothing_was_ever_opened_it_raises() -> None:
     api = ApiService(CONFIG)
     with pytest.raises(CallNotSent):
