@@ -39,7 +39,7 @@ def test_it_is_short() -> None:
 
 
 def test_its_two_commands_do_all_the_set_up() -> None:
-    assert "pip install '.[all]' && rxsdk demo\npip install -e '.[test]' && pytest\n" in code_blocks(README)
+    assert "pip install '.[all]' && rxsdk demo\npip install -e '.[test]' && pytest -n auto\n" in code_blocks(README)
 
 
 def test_the_quickstart_is_the_example() -> None:
