@@ -390,9 +390,10 @@ def main() -> int:
         parser.error(f"no situation {unknown!r}; there are {', '.join(there_are)}")
     logging.getLogger("rxsdk.connection").setLevel(logging.ERROR)  # losses are told as warnings
     with WIRES[arguments.wire]() as wire:
-        for situation in arguments.situation or there_are:
+        for number, situation in enumerate(arguments.situation or there_are):
             began = time.monotonic()
-            run(wire, situation, times=arguments.times, seed=arguments.seed)
+            # Each with seeds of its own: they number the calls too, which the wire counts from beginning to end.
+            run(wire, situation, times=arguments.times, seed=arguments.seed + number * arguments.times)
             print(f"{situation:<50} {arguments.times:>5} times, {time.monotonic() - began:5.1f} s", flush=True)
     return 0
 
