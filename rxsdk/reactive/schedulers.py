@@ -15,14 +15,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from reactivex import Observable, abc, typing
 from reactivex.disposable import CompositeDisposable, Disposable, SingleAssignmentDisposable
 from reactivex.scheduler.periodicscheduler import PeriodicScheduler
 
-from rxsdk.core.mailbox import MAILBOX_SIZE
-from rxsdk.errors import ConfigurationError, DeliveryOverflow
+from rxsdk.core.mailbox import MAILBOX_SIZE, OnOverflow, check_mailbox
+from rxsdk.errors import DeliveryOverflow
 from rxsdk.reactive.delivery import report_unhandled
 
 __all__ = ["WindowScheduler", "deliver_on"]
@@ -115,7 +115,7 @@ class WindowScheduler(PeriodicScheduler):
 def deliver_on(
     scheduler: abc.SchedulerBase,
     *,
-    on_overflow: Literal["error", "drop_oldest", "latest"] = "error",
+    on_overflow: OnOverflow = "error",
     size: int = MAILBOX_SIZE,
 ) -> Callable[[Observable[T]], Observable[T]]:
     """An operator: the same stream, its observer called where ``scheduler`` runs, the source never held up.
@@ -137,10 +137,7 @@ def deliver_on(
     Raises:
         ConfigurationError: ``on_overflow`` is none of these, or ``size`` less than 1.
     """
-    if on_overflow not in ("error", "drop_oldest", "latest"):
-        raise ConfigurationError("on_overflow", f"""must be "error", "drop_oldest" or "latest", not {on_overflow!r}""")
-    if not isinstance(size, int) or size < 1:
-        raise ConfigurationError("size", f"must be 1 or more, not {size!r}")
+    check_mailbox(size, on_overflow, "size", "on_overflow")
     size = 1 if on_overflow == "latest" else size
 
     def operator(source: Observable[T]) -> Observable[T]:

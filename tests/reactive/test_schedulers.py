@@ -208,6 +208,12 @@ def test_what_becomes_of_too_many(toolkit: Toolkit, on_overflow: Any, expected: 
     assert seen == expected
 
 
+@pytest.mark.parametrize("size", [0, 1.5, True])
+def test_a_size_that_cannot_be(toolkit: Toolkit, size: Any) -> None:
+    with pytest.raises(ConfigurationError, match="size"):
+        deliver_on(toolkit.scheduler, size=size)
+
+
 def test_nothing_comes_after_it_was_disposed(toolkit: Toolkit) -> None:
     source: Subject[int] = Subject()
     seen: list[Any] = []
