@@ -7,6 +7,7 @@ from ``start`` to ``stop``, and nothing of them is left afterwards. The emulator
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import logging
 import threading
@@ -74,7 +75,7 @@ class Host(ABC, Generic[S]):
             raise RuntimeError("the emulator is running already")
         ready = threading.Event()
         self._failure = None
-        self._thread = threading.Thread(target=self._run, args=(ready,), name="rxsdk-emulator")
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="rxsdk-emulator", daemon=True)
         self._thread.start()
         ready.wait()
         if self._failure is not None:
@@ -82,10 +83,12 @@ class Host(ABC, Generic[S]):
             self._thread = None
             thread.join()
             raise failure
+        atexit.register(self.stop)  # a forgotten `stop` keeps neither the process nor, with it, the data from their end
         return self
 
     def stop(self) -> None:
         """Drop all connections, save the data, end the thread. No harm when it is not running."""
+        atexit.unregister(self.stop)
         thread, loop, stopping = self._thread, self._loop, self._stopping
         if thread is None or loop is None or stopping is None:
             return

@@ -260,3 +260,27 @@ def test_a_folder_that_is_not_there_is_told_at_the_start(tmp_path: Path) -> None
 def test_an_idle_time_that_cannot_work(seconds: float) -> None:
     with pytest.raises(ConfigurationError, match="conn_timeout_s"):
         Emulator(conn_timeout_s=seconds)
+
+
+FORGOTTEN = """
+import sys
+from rxsdk import ApiService
+from rxsdk.emulator import Emulator
+emulator = Emulator(data=sys.argv[1]).start()
+with ApiService(emulator.config()) as api:
+    api.auth("email", emulator.admin_email, emulator.admin_password).result()
+    print(api.call("album/create", doc={"name": {"ar_AE": "Holiday"}, "cover": None}).result().docs[0]["_id"])
+"""
+
+
+def test_one_that_nobody_stops_ends_with_its_process_and_saves(tmp_path: Path) -> None:
+    data = tmp_path / "data.json"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FORGOTTEN, str(data)],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip() in data.read_text("utf-8")
