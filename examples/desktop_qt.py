@@ -41,8 +41,9 @@ STYLE = """
 #window { background: #f6f7f9; color: #1d2433; font-size: 14px; }
 #card { background: white; border: 1px solid #e1e5ec; border-radius: 12px; }
 #title { font-size: 22px; font-weight: 600; }
-#muted { color: #7a8599; }
-#error { color: #d33a3a; }
+#muted { color: #5f6b80; }
+#error { color: #c02b2b; }
+#file { font-weight: 600; }
 QLineEdit { border: 1px solid #ccd3de; border-radius: 7px; padding: 8px 10px; background: white; color: #1d2433; }
 QLineEdit:focus { border-color: #3563e9; }
 QPushButton { border: 1px solid #ccd3de; border-radius: 7px; padding: 8px 16px; background: white; color: #1d2433; }
@@ -52,7 +53,7 @@ QListView { border: none; background: transparent; }
 QProgressBar { border: none; border-radius: 3px; background: #e6eaf1; max-height: 6px; min-height: 6px; }
 QProgressBar::chunk { border-radius: 3px; background: #3563e9; }
 QProgressBar[failed="true"]::chunk { background: #d33a3a; }
-#drop { border: 2px dashed #c6cfdd; border-radius: 12px; color: #7a8599; padding: 18px; }
+#drop { border: 2px dashed #c6cfdd; border-radius: 12px; color: #5f6b80; padding: 18px; }
 #drop[over="true"] { border-color: #3563e9; color: #3563e9; background: #eef2fd; }
 """
 
@@ -88,6 +89,7 @@ class Window(QWidget):
         layout.addLayout(top)
         layout.addWidget(self.pages, 1)
 
+        self.show_state(api.state)
         self.here(api.state_stream, "latest").subscribe(self.show_state)
         clock = QTimer(self, interval=250)
         clock.timeout.connect(lambda: self.show_state(api.state))  # it counts down to the next try
@@ -100,7 +102,8 @@ class Window(QWidget):
     def show_state(self, state: ConnectionState) -> None:
         tone, text = TONES.get(state.name, "#c98a06"), f"<b>{state.name}</b>"
         if state.retry_at is not None:
-            text += f" · next try in {max(0.0, state.retry_at - time.time()):.0f} s"
+            seconds = round(state.retry_at - time.time())
+            text += f" · next try in {seconds} s" if seconds > 0 else " · trying again"
         if self.plug.isChecked():
             text += " · calls wait"
         self.state.setText(f'<span style="color: {tone}">●</span>&nbsp; {text}')
@@ -128,7 +131,7 @@ class SignIn(QWidget):
         self.email = QLineEdit(email, placeholderText="Email")
         self.password = QLineEdit(password, placeholderText="Password", echoMode=QLineEdit.EchoMode.Password)
         self.button = QPushButton("Sign in", objectName="primary", default=True)
-        self.error = QLabel(objectName="error", wordWrap=True)
+        self.error = QLabel(objectName="error", wordWrap=True, textFormat=Qt.TextFormat.PlainText)
         self.button.clicked.connect(self.submit)
         self.password.returnPressed.connect(self.submit)
         card = QFrame(objectName="card")
@@ -187,7 +190,7 @@ class Staff(QWidget):
         window.here(staff, "latest").subscribe(self.show_staff, self.failed)
 
     def show_staff(self, docs: list[dict]) -> None:
-        self.count.setText(f"{len(docs)} people")
+        self.count.setText("1 person" if len(docs) == 1 else f"{len(docs)} people")
         self.model.setRowCount(len(docs))
         for row, doc in enumerate(docs):
             name, job = doc["name"]["en_AE"], doc["job_title"]["en_AE"]
@@ -219,14 +222,18 @@ class Upload(QWidget):
     def __init__(self, window: Window, name: str, doc: dict) -> None:
         super().__init__()
         self.bar = QProgressBar(textVisible=False, maximum=1000)
-        self.note = QLabel("waiting", objectName="muted", wordWrap=True, alignment=Qt.AlignmentFlag.AlignRight)
+        self.note = QLabel("waiting", objectName="muted", alignment=Qt.AlignmentFlag.AlignRight)
+        self.error = QLabel(objectName="error", wordWrap=True, textFormat=Qt.TextFormat.PlainText, visible=False)
+        title = QLabel(objectName="file", textFormat=Qt.TextFormat.PlainText, toolTip=name)
+        title.setText(title.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, 220))
         line = QHBoxLayout()
-        line.addWidget(QLabel(f"<b>{name}</b>"))
+        line.addWidget(title)
         line.addWidget(self.note, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 0, 4, 4)
         layout.addLayout(line)
         layout.addWidget(self.bar)
+        layout.addWidget(self.error)
         try:
             call = window.api.call("staff/create", doc=doc)
         except RxSdkError as mistake:  # an empty file, one that cannot be read
@@ -245,7 +252,9 @@ class Upload(QWidget):
     def failed(self, error: Exception) -> None:
         self.bar.setProperty("failed", "true")
         self.bar.setStyleSheet("")  # looked at anew
-        self.note.setText(words(error))
+        self.note.setText("not added")
+        self.error.setText(words(error))
+        self.error.show()
 
 
 class DropZone(QLabel):
@@ -272,6 +281,10 @@ class DropZone(QLabel):
             self.staff.add(Path(url.toLocalFile()))
 
 
+def elided(painter: QPainter, text: str, line: QRectF) -> str:
+    return painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, int(line.width()))
+
+
 class Person(QStyledItemDelegate):
     """A round picture with initials, the name, the job."""
 
@@ -295,10 +308,12 @@ class Person(QStyledItemDelegate):
         painter.setPen(Qt.GlobalColor.white)
         painter.drawText(circle, Qt.AlignmentFlag.AlignCenter, "".join(word[0] for word in name.split()[:2]))
         painter.setPen(QColor("#1d2433"))
-        painter.drawText(area.left() + 66, area.top() + 27, name)
+        line = QRectF(area.left() + 66, area.top() + 11, area.width() - 78, 20)
+        painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, elided(painter, name, line))
         painter.setFont(option.font)
-        painter.setPen(QColor("#7a8599"))
-        painter.drawText(area.left() + 66, area.top() + 46, job)
+        painter.setPen(QColor("#5f6b80"))
+        line.translate(0, 19)
+        painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, elided(painter, job, line))
         painter.setPen(QPen(QColor("#eef0f4")))
         painter.drawLine(area.left() + 66, area.bottom(), area.right() - 10, area.bottom())
         painter.restore()

@@ -20,7 +20,7 @@ from rxsdk.reactive.progress import UploadProgress
 from rxsdk.testing import FaultProxy
 
 BYTES_PER_S = 1_000_000  # a slow line, so that there is something to see
-INK, MUTED, PAPER, GOOD, WAIT = "#1d2433", "#7a8599", "#f6f7f9", "#1a9c5b", "#c98a06"
+INK, MUTED, LINE, PAPER, GOOD, WAIT = "#1d2433", "#5f6b80", "#ccd3de", "#f6f7f9", "#1a9c5b", "#c98a06"
 
 
 class Window:
@@ -34,9 +34,10 @@ class Window:
         root.configure(background=PAPER)
         style = ttk.Style(root)
         style.theme_use("clam")
-        style.configure(".", background=PAPER, foreground=INK, font=("DejaVu Sans", 10))
+        style.configure(".", background=PAPER, foreground=INK, font=("DejaVu Sans", 10), bordercolor=LINE)
+        style.configure(".", lightcolor=PAPER, darkcolor=PAPER)
         style.configure("Treeview", rowheight=30, background="white", fieldbackground="white", borderwidth=0)
-        style.configure("Treeview.Heading", foreground=MUTED, relief="flat", padding=6)
+        style.configure("Treeview.Heading", foreground=MUTED, relief="flat", padding=(2, 6))
         style.configure("Muted.TLabel", foreground=MUTED)
         style.configure("TButton", padding=7)
         style.configure("TProgressbar", background="#3563e9", troughcolor="#e6eaf1", borderwidth=0, thickness=6)
@@ -58,7 +59,7 @@ class Window:
 
         bottom = ttk.Frame(root, padding=(16, 10, 16, 14))
         self.bar = ttk.Progressbar(bottom, maximum=1000)
-        self.note = ttk.Label(bottom, style="Muted.TLabel", text="No photo on its way")
+        self.note = ttk.Label(bottom, style="Muted.TLabel", text="No photo on its way", wraplength=340)
         self.button = ttk.Button(bottom, text="Add a photo…", command=self.choose)
         self.bar.pack(fill="x", pady=(0, 8))
         self.button.pack(side="right")
@@ -79,7 +80,10 @@ class Window:
 
     def show_state(self, state: ConnectionState) -> None:
         self.dot.configure(foreground=GOOD if state.name == "ready" else WAIT)
-        wait = "" if state.retry_at is None else f" · next try in {max(0.0, state.retry_at - time.time()):.0f} s"
+        wait = ""
+        if state.retry_at is not None:
+            seconds = round(state.retry_at - time.time())
+            wait = f" · next try in {seconds} s" if seconds > 0 else " · trying again"
         self.state.configure(text=state.name + wait)
 
     def show_staff(self, docs: list[dict]) -> None:

@@ -144,11 +144,12 @@ def test_a_photo_that_cannot_go_says_why(window: Any, other: ApiService, turn_un
     empty = tmp_path / "nobody.png"
     empty.touch()
     upload = drop(window, empty)
-    assert "empty" in upload.note.text()
+    assert "empty" in upload.error.text()
     text = tmp_path / "text.txt"
     text.write_text("not a picture")
     refused = drop(window, text)
-    turn_until(lambda: "Invalid attr 'photo'" in refused.note.text())
+    turn_until(lambda: "Invalid attr 'photo'" in refused.error.text())
+    assert not refused.error.visibleRegion().isEmpty()
     picture(window, "7-refused-photo")
 
 
