@@ -65,15 +65,20 @@ def screen() -> Iterator[str]:
     server, number = _start(xvfb)
     for _ in range(5):  # two that start at once may both take the same number, and one of them gives up
         if not number:
+            server.kill()
             server.wait(10)
             server, number = _start(xvfb)
-    assert number, "Xvfb does not start"
-    before = os.environ.get("DISPLAY")
-    os.environ["DISPLAY"] = f":{number}"
-    yield os.environ["DISPLAY"]
-    os.environ.pop("DISPLAY") if before is None else os.environ.update(DISPLAY=before)
-    server.terminate()
-    server.wait(10)
+    try:
+        assert number, "Xvfb does not start"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DISPLAY", f":{number}")
+            yield f":{number}"
+    finally:
+        server.terminate()
+        try:
+            server.wait(10)
+        finally:
+            server.kill()  # no harm when it has ended
 
 
 def _start(xvfb: str) -> tuple[subprocess.Popen[bytes], str]:
