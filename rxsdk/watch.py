@@ -54,8 +54,9 @@ _PASSES = 3
 class Watch(Stream[Change[D]]):
     """A watch as a stream of `Change`: cold until the first subscriber, then shared. See `ApiService.watch`.
 
-    It completes when the watch is deleted or the service closed, and ends with the error of the watch or of its first
-    read. Whoever subscribes after that, or after all had left, opens it anew.
+    It completes when the watch is deleted or the service closed (closed before the watch was made, it ends with
+    `CallNotSent` or `CallOutcomeUnknown`), and ends with the error of the watch or of its first read. Whoever
+    subscribes after that, or after all had left, opens it anew.
     """
 
     def __init__(
