@@ -33,11 +33,15 @@ from rxsdk.errors import (
     RxSdkError,
     VerifyRefused,
 )
+from rxsdk.files.by_http import ByHttp
+from rxsdk.files.by_lane import ByLane
 from rxsdk.files.download import Download, fetch_to
 from rxsdk.files.http import HttpFiles, HttpSettings
-from rxsdk.files.lanes import Lanes, LaneSettings
+from rxsdk.files.job import Job, Road
+from rxsdk.files.lane import LaneSettings
+from rxsdk.files.lanes import Lanes
 from rxsdk.files.sources import Upload
-from rxsdk.files.uploader import Job, Uploader
+from rxsdk.files.uploader import Uploader
 from rxsdk.protocols.contract import Machine
 from rxsdk.protocols.limp.auth import auth_docs
 from rxsdk.protocols.limp.codec import encode_part
@@ -153,16 +157,13 @@ class LimpLife:
             show=self._show,
             show_written=_show_written,
         )
-        return Uploader(
-            self.life,
-            Lanes(settings, self.life, lambda: self._machine.session),
-            self._submit,
-            self.withdraw,
-            chunk_size=config.file_chunk_size,
-            window=config.upload_window,
-            waits_for_quota=config.quota.retry,
-            http=self._http if config.auth_hash_level == "6.1" else None,
-        )
+        lanes = Lanes(settings, self.life, lambda: self._machine.session)
+        road: Road
+        if config.auth_hash_level == "6.1":
+            road = ByHttp(self.life, self._http, self._submit, self.withdraw, config.file_chunk_size)
+        else:
+            road = ByLane(self.life, lanes, chunk_size=config.file_chunk_size, window=config.upload_window)
+        return Uploader(self.life, lanes, road, self._submit, self.withdraw)
 
     def _http_settings(self, config: SDKConfig) -> HttpSettings:
         return HttpSettings(
@@ -223,7 +224,9 @@ class LimpLife:
             request.endpoint, self.life.dispatcher, self._canceller, decode, request, hold
         )
         if self._takes(call):
-            self.life.on_loop(self._upload, Job(call, request, uploads, attrs, self.life.clock))
+            waits = self._config.quota.retry
+            job = Job(call, request, uploads, attrs, self.life.clock, waits_for_quota=waits)
+            self.life.on_loop(self._upload, job)
         else:
             call.progress_source.complete()
         return call

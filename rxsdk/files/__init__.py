@@ -1,8 +1,8 @@
 """Files on their way to the server and from it.
 
-Floor 2. `sources` finds and checks the files in a doc before anything is sent; `uploader` sends them, chunk by chunk,
-by the connections of `lanes`. `http` is the other road: files are posted by it at level 6.1, and always read by it,
-which is `download`.
+Floor 2. `sources` finds and checks the files in a doc before anything is sent. `uploader` has every call with files, a
+`job` each, and sends it on its road: `by_lane`, chunk by chunk on a connection beside the main one (`lane`, `lanes`),
+or at level 6.1 `by_http`. What HTTP there is, is in `http`; files are always read by it, which is `download`.
 """
 
 from rxsdk.files.download import Download

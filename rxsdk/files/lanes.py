@@ -1,9 +1,6 @@
-"""`Lanes`: further connections of the session in force, which carry files so that nothing else waits behind them.
+"""`Lanes`: which call is on which `Lane`, and who waits for one.
 
-Floor 2, above the core. A `Lane` is a `Connection` and a `LimpMachine` of its own: verified, signed in again, kept
-alive and closed by the same rules as the main one, opened when first wanted and closed when nobody has used it for a
-while. It never lives twice: one that loses its connection after it was ready has ended, and whoever was on it takes
-another.
+Floor 2. A lane is opened when first wanted and closed when nobody has used it for a while.
 
 The server keeps chunks per connection and attribute and gives whatever it has of an attribute to the next call that
 names it (limp.md, "Files"). Hence the two rules kept here: two calls are on one lane together only when neither names
@@ -14,193 +11,18 @@ closed when the last one on it is done, so that no leftover meets anybody.
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from rxsdk.core.clock import Timer, done_within
-from rxsdk.core.connection import Connection
-from rxsdk.core.reconnect import ReconnectPolicy
-from rxsdk.core.state import ConnectionState
-from rxsdk.core.transport import Connect
-from rxsdk.errors import CallNotSent, CallRejected, ConnectionLost, RxSdkError, VerifyRefused
-from rxsdk.protocols.limp.events import (
-    CallFailed,
-    CallReplied,
-    ConnectionGivenUp,
-    FrameRejected,
-    HeartbeatAnswered,
-    MessageReceived,
-    PhaseChanged,
-    ReauthRefused,
-    RequestRepeated,
-    RequestWritten,
-    ServerRefused,
-    SessionChanged,
-)
-from rxsdk.protocols.limp.machine import LimpMachine
-from rxsdk.protocols.limp.phases import Phase
-from rxsdk.protocols.limp.request import Request
-from rxsdk.protocols.limp.res import Res
+from rxsdk.errors import CallNotSent, ConnectionLost
+from rxsdk.files.lane import Claim, Lane, LaneSettings
 from rxsdk.reactive.life import Life
 
-__all__ = ["Claim", "Lane", "Lanes"]
+__all__ = ["Lanes"]
 
 _IDLE_S = 30.0
-
-_log = logging.getLogger("rxsdk")
-
-
-@dataclass(frozen=True, eq=False)
-class Claim:
-    """What a call wants a lane for: the attributes it uploads, and all that its doc names."""
-
-    files: frozenset[str]
-    names: frozenset[str]
-
-    def fits(self, other: Claim) -> bool:
-        """Whether the two may be on one lane."""
-        return self.files.isdisjoint(other.names) and other.files.isdisjoint(self.names)
-
-
-@dataclass(frozen=True)
-class LaneSettings:
-    """What every lane is made with; see `SDKConfig`."""
-
-    api: str
-    machine: Callable[[], LimpMachine]
-    connect: Connect
-    policy: ReconnectPolicy
-    most: int
-    window: int
-    show: Callable[[Res[Any]], None]
-    show_written: Callable[[Request], None]
-
-
-class Lane:
-    """One such connection. ``lost`` says why it has ended, once it has."""
-
-    def __init__(self, settings: LaneSettings, life: Life, session: Any, on_change: Callable[[Lane], None]) -> None:
-        self.slots = asyncio.Semaphore(settings.window)
-        self.quota_opens_at = float("-inf")
-        self.claims: set[Claim] = set()
-        self.is_retired = False
-        self.lost: RxSdkError | None = None
-        self.trouble: Exception | None = None
-        self.ready: asyncio.Future[None] = life.lease.loop.create_future()
-        self.gone: asyncio.Future[None] = life.lease.loop.create_future()
-        self._settings = settings
-        self._clock = life.clock
-        self._on_change = on_change
-        self._machine = settings.machine()
-        self._machine.session = session
-        self._ends: list[asyncio.Task[None]] = []
-        self._loop = life.lease.loop
-        self._connection = Connection(
-            self._machine,
-            settings.connect,
-            loop=self._loop,
-            clock=self._clock,
-            policy=settings.policy,
-            on_events=self._handle,
-            on_state=self._moved,
-            on_failed=self.end,
-            on_cancelled=self.cut_off,
-        )
-        self._connection.start()
-
-    # -- for the uploader
-
-    def make_frame(self, request: Request, doc: Iterable[bytes]) -> Iterator[None]:
-        """Make its frame, a step a piece; see `LimpMachine.make_frame`."""
-        return self._machine.make_frame(request, doc, self._clock.wall())
-
-    def submit(self, request: Request) -> None:
-        """Send a chunk, or a call; its listener hears what becomes of it."""
-        self._machine.submit(request, self._clock.now())
-        self._connection.flush()
-
-    def withdraw(self, request: Request) -> None:
-        """Take it back as far as that goes."""
-        self._machine.cancel(request)
-        self._handle(self._machine.events())
-
-    # -- for the lanes
-
-    def end(self, error: RxSdkError) -> None:
-        """Say goodbye if that is possible, and end everything that is on it."""
-        if self.lost is None:
-            self.lost = error
-            task = self._loop.create_task(self._connection.close(), name="rxsdk upload lane")
-            task.add_done_callback(lambda _: self._on_change(self))
-            self._ends.append(task)
-            self._end_requests()
-
-    def cut_off(self) -> None:
-        """The same where nothing can be awaited."""
-        self._connection.cut_off()
-        if self.lost is None:
-            self.lost = ConnectionLost("the event loop ended")
-            self._end_requests()
-
-    @property
-    def ending(self) -> list[asyncio.Task[None]]:
-        """What is to be waited for until nothing of it runs any more."""
-        return [task for task in self._ends if not task.done()]
-
-    def _end_requests(self) -> None:
-        self._machine.close()
-        self._handle(self._machine.events())
-        for future in (self.ready, self.gone):
-            if not future.done():
-                future.set_result(None)
-        self._on_change(self)
-
-    def _moved(self, state: ConnectionState) -> None:
-        self.trouble = state.reason or self.trouble
-
-    # -- what happened
-
-    def _handle(self, events: Sequence[Any]) -> None:
-        lost: RxSdkError | None = None
-        for event in events:
-            lost = self._handle_one(event) or lost
-        if lost is not None:
-            self.end(lost)
-
-    def _handle_one(self, event: Any) -> RxSdkError | None:
-        """What it means for who listens; an error when it means the end of the lane."""
-        match event:
-            case CallReplied():
-                self._settings.show(event.res)
-                event.request.listener.reply(event.res, final=event.final)
-            case CallFailed():
-                if event.res is not None:
-                    self._settings.show(event.res)
-                event.request.listener.fail(event.error)
-            case PhaseChanged(phase=Phase.READY):
-                self._connection.settle()
-                if not self.ready.done():
-                    self.ready.set_result(None)
-            case PhaseChanged(phase=Phase.DISCONNECTED) if self.ready.done():
-                self._connection.suspend()  # it is not to connect again
-                return ConnectionLost("the connection was lost")
-            case ReauthRefused():
-                return CallRejected("session/reauth", event.res)
-            case ServerRefused(res=res):
-                return VerifyRefused(self._settings.api, status=res.status, code=res.code, msg=res.msg)
-            case ConnectionGivenUp():
-                self._connection.drop(event.error)
-            case MessageReceived():
-                self._settings.show(event.res)
-            case FrameRejected():
-                _log.warning("dropped: %s", event.error)
-            case RequestWritten():
-                self._settings.show_written(event.request)
-            case PhaseChanged() | SessionChanged() | HeartbeatAnswered() | RequestRepeated():
-                pass  # the session is the main connection's matter; the others are none
-        return None
 
 
 @dataclass(eq=False)

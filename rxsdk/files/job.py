@@ -1,0 +1,155 @@
+"""`Job`: a call with files from its making to its end; and what every road that files can take has in common.
+
+Floor 2. A job moves by this table, driven by `rxsdk.files.uploader`:
+
+    WAITING ──its turn on the main connection──▶ GOING UP ──the call itself is written──▶ WRITTEN ──answered──▶ ENDED
+       ▲                                            │                                        │
+       ├──the connection was lost, or the session is another of the same user, ◀─────────────┘ (the call if idempotent)
+       │  and that not too often: all its files start over
+       └──deadline, cancelled, refused, another user, closed ──▶ ENDED, and the outcome says whether it was written
+
+A road carries it through GOING UP and WRITTEN: `rxsdk.files.by_lane`, or `rxsdk.files.by_http` at level 6.1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from rxsdk.core.clock import Clock
+from rxsdk.errors import CallRejected, RxSdkError
+from rxsdk.files.lane import Claim
+from rxsdk.files.sources import Upload
+from rxsdk.protocols.limp.request import Request
+from rxsdk.reactive.call import UploadCall
+from rxsdk.reactive.progress import UploadMeter
+
+__all__ = ["QUOTA_WINDOW_S", "Answer", "Job", "Refusals", "Road", "StartsOver"]
+
+_MOST_REFUSALS = 5
+QUOTA_WINDOW_S = 60.0
+"""The server's minute: so long after a 429 the quota is fresh for sure."""
+
+
+class StartsOver(Exception):
+    """What carried the files went away before the call itself was written; the cause says how."""
+
+
+class Road(Protocol):
+    """A way for files to get to the server, and for the call that names them."""
+
+    async def go(self, job: Job) -> Any:
+        """The answer to the call of ``job``, after its files.
+
+        Raises:
+            StartsOver: everything has to go again. (And any other error: that ends the job.)
+        """
+        ...
+
+
+class Answer:
+    """A listener that can be awaited."""
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def reply(self, answer: Any, *, final: bool) -> None:
+        """The server answered."""
+        if not self.future.done():
+            self.future.set_result(answer)
+
+    def fail(self, error: RxSdkError) -> None:
+        """It ended with ``error``."""
+        if not self.future.done():
+            self.future.set_exception(error)
+            self.future.exception()  # looked at: whether somebody awaits it is not our affair
+
+
+class Job:
+    """See the module; it also listens to what becomes of it on the main connection.
+
+    Args:
+        request: the call itself, as a model: each time it is sent it is sent anew.
+        names: all attributes that its doc names.
+        waits_for_quota: whether a message of it that was refused for quota is to be sent again.
+    """
+
+    def __init__(
+        self,
+        call: UploadCall[Any],
+        request: Request,
+        uploads: Sequence[Upload],
+        names: frozenset[str],
+        clock: Clock,
+        *,
+        waits_for_quota: bool,
+    ) -> None:
+        self.call = call
+        self.request = request
+        self.uploads = uploads
+        self.claim = Claim(frozenset(upload.attr for upload in uploads), names)
+        self.waits_for_quota = waits_for_quota
+        files = [(one.attr, one.index, one.source.info.name, one.source.info.size) for one in uploads]
+        self.meter = UploadMeter(call.progress_source, clock, files)
+        self.task: asyncio.Task[None]
+        self.is_admitted = False
+        self.sent: Request | None = None  # the call itself, as it was last submitted
+        self.admission: asyncio.Future[None] | None = None
+        self.interruption: RxSdkError | None = None
+        self.starts_over = False
+        self.going = asyncio.Event()
+        self.going.set()
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the server may have heard of the call itself."""
+        return self.sent is not None and self.sent.written_at is not None
+
+    def admit(self) -> None:
+        """Its turn on the main connection has come."""
+        if self.admission is not None and not self.admission.done():
+            self.admission.set_result(None)
+
+    def fail(self, error: RxSdkError) -> None:
+        """The machine gave it up before its turn came."""
+        if self.admission is not None and not self.admission.done():
+            self.admission.set_exception(error)
+            self.admission.exception()
+        self.end(error)
+
+    def end(self, outcome: Any) -> None:
+        """Tell its outcome, an error or the answer; the first one counts."""
+        is_error = isinstance(outcome, Exception)
+        self.meter.end("failed" if is_error else "done")
+        if is_error:
+            self.call.fail(outcome)
+        else:
+            self.call.reply(outcome, final=True)
+
+    def hold(self, is_held: bool) -> None:
+        """Pause, or go on."""
+        if is_held:
+            self.going.clear()
+        else:
+            self.going.set()
+        self.meter.paused(is_held)
+
+
+class Refusals:
+    """How often one message of ``job`` was refused."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._count = 0
+
+    def note(self, error: CallRejected) -> None:
+        """Return when the message is to wait for the next minute.
+
+        What was refused for quota was not processed, and may wait if the call may wait so long. Else raise ``error``.
+        """
+        self._count += 1
+        patience_s = self._job.request.queue_timeout_s
+        may_wait = self._job.waits_for_quota and (patience_s is None or patience_s >= QUOTA_WINDOW_S)
+        if error.status != 429 or not may_wait or self._count >= _MOST_REFUSALS:
+            raise error
