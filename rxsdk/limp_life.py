@@ -163,7 +163,7 @@ class LimpLife:
             road = ByHttp(self.life, self._http, self._submit, self.withdraw, config.file_chunk_size)
         else:
             road = ByLane(self.life, lanes, chunk_size=config.file_chunk_size, window=config.upload_window)
-        return Uploader(self.life, lanes, road, self._submit, self.withdraw)
+        return Uploader(self.life, lanes, road, self._submit, self.withdraw, config.reconnect)
 
     def _http_settings(self, config: SDKConfig) -> HttpSettings:
         return HttpSettings(

@@ -2,14 +2,18 @@
 
 Floor 2. Runs on the connection's loop. A call with files first takes its turn on the main connection, as every call
 does (so it waits for the connection, for a sign-in that is under way, for the quota); there the machine hands it back,
-and a `Road` carries the files and then the call. What was lost on the road starts over, and not often. The table is in `rxsdk.files.job`.
+and a `Road` carries the files and then the call. What was lost on the road starts over after a pause as a reconnect
+makes it, and not often. The table is in `rxsdk.files.job`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 
+from rxsdk.core.clock import done_within
+from rxsdk.core.reconnect import ReconnectPolicy
 from rxsdk.errors import CallCancelled, CallError, CallNotSent, CallOutcomeUnknown, RxSdkError, UploadError
 from rxsdk.files.job import Answer, Job, Road, StartsOver
 from rxsdk.files.lanes import Lanes
@@ -28,6 +32,7 @@ class Uploader:
         lanes: ended and renewed with the session. road: carries files; by one of the lanes, or not.
         queue: submits a request to the main connection, where it takes its turn and its listener is admitted.
         withdraw: takes it back from there.
+        policy: how long to wait before files start over.
     """
 
     def __init__(
@@ -37,12 +42,14 @@ class Uploader:
         road: Road,
         queue: Callable[[Request], None],
         withdraw: Callable[[Request], None],
+        policy: ReconnectPolicy,
     ) -> None:
         self._life = life
         self._lanes = lanes
         self._road = road
         self._queue = queue
         self._withdraw = withdraw
+        self._policy = policy
         self._jobs: dict[Request, Job] = {}
 
     # -- what the service asks and tells
@@ -100,7 +107,7 @@ class Uploader:
         for start in range(_MOST_STARTS):
             try:
                 if start:
-                    job.meter.starts_over()
+                    await self._pause(job, start)
                 await self._admission(job)
                 job.end(await self._road.go(job))
                 return
@@ -115,6 +122,12 @@ class Uploader:
                     raise job.interruption from None
         reason = f"the connection was lost {_MOST_STARTS} times while its files went up"
         raise CallNotSent(job.request.endpoint, reason if lost is None else f"{reason}: {lost}") from lost
+
+    async def _pause(self, job: Job, start: int) -> None:
+        """As before a reconnect: a server that has just come back is not to be fallen upon."""
+        job.meter.starts_over()
+        delay_s = self._policy.delay_s(start, random.random())
+        await done_within(self._life.clock, delay_s, self._life.lease.loop.create_future())
 
     async def _admission(self, job: Job) -> None:
         """Wait for its turn on the main connection."""

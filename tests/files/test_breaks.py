@@ -15,7 +15,7 @@ from rxsdk.emulator import Emulator
 from rxsdk.emulator.clock import ManualClock
 from rxsdk.testing import FakeClock, FaultProxy
 from tests.conftest import wait_until
-from tests.files.wire import CHUNK, Watcher, archive_emulator, content, file, signed_in, stored, upload
+from tests.files.wire import CHUNK, Watcher, archive_emulator, content, file, next_phase, signed_in, stored, upload
 
 CHUNKS = 4
 SIZE = 3500
@@ -122,11 +122,6 @@ def test_refused_for_quota_at_a_chunk(emulator: Emulator, chunk: int, window: in
         assert stored(emulator)["it"] == {"file": content(SIZE)}
         assert {one.eta_s for one in watcher.all() if one.phase == "waiting_for_quota"} == {None}
         check(api, emulator, call, content(SIZE))
-
-
-def next_phase(clock: FakeClock, watcher: Watcher) -> str:
-    clock.advance(0.06)  # what is told comes at most so often
-    return watcher.seen[-1].phase
 
 
 @pytest.mark.parametrize("window", [1, 2])

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from threading import Thread
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
 
-from rxsdk import CallCancelled, CallNotSent, CallRejected, ConfigurationError, File, UploadError
+from rxsdk import CallCancelled, CallNotSent, CallRejected, ConfigurationError, File, ReconnectPolicy, UploadError
 from rxsdk.emulator import Emulator
 from rxsdk.emulator.clock import ManualClock
+from rxsdk.files.http import HttpFiles, http_base
 from rxsdk.testing import FakeClock, FaultProxy
 from tests.conftest import wait_until
-from tests.files.wire import Watcher, archive_emulator, content, file, signed_in, stored, upload
+from tests.files.wire import Watcher, archive_emulator, content, file, next_phase, signed_in, stored, upload
 
 
 @pytest.fixture
@@ -73,12 +78,7 @@ def test_refused_for_quota_it_is_posted_again_after_the_minute() -> None:
                 break
         call = upload(api, file=file(3000))
         watcher = Watcher(call)
-
-        def waits() -> bool:
-            client.advance(0.06)
-            return bool(watcher.seen) and watcher.seen[-1].phase == "waiting_for_quota"
-
-        wait_until(waits)
+        wait_until(lambda: watcher.seen and next_phase(client, watcher) == "waiting_for_quota")
         for clock in (server, client):
             clock.advance(61)
         assert call.result(20).status == 200
@@ -101,11 +101,76 @@ def test_a_lost_connection_is_made_anew(emulator: Emulator, part: float) -> None
         assert told[-1] == 400_000
 
 
-def test_a_server_of_files_that_is_not_there_is_given_up(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("way", ["refuses", "breaks off"])
+def test_a_server_of_files_that_is_down_is_tried_again_after_longer_and_longer_pauses(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    clock = FakeClock()
+    posts: list[float] = []
+    really_post = HttpFiles.post
+
+    async def post(*args: Any) -> Any:
+        posts.append(clock.now())
+        return await really_post(*args)
+
+    def is_paused_until(when: float) -> bool:
+        return any(at == when and timer.callback is not None for at, _, timer in clock._timers)
+
+    monkeypatch.setattr(HttpFiles, "post", post)
+    monkeypatch.setattr("random.random", lambda: 1.0)  # the longest pauses that may be drawn
+    policy = ReconnectPolicy(base_s=1.0, factor=2.0, cap_s=5.0)
+    with hanging_up() as where:
+        base = where if way == "breaks off" else "http://127.0.0.1:1"
+        monkeypatch.setattr("rxsdk.files.http.http_base", lambda _: base)
+        with signed_in(emulator, clock=clock, reconnect=policy) as api:
+            call = upload(api, file=file(10))
+            for pause_s in (1.0, 2.0, 4.0, 5.0):
+                due = clock.now() + pause_s
+                wait_until(lambda due=due: is_paused_until(due))
+                before = len(posts)
+                clock.advance(pause_s - 0.25)
+                assert len(posts) == before
+                clock.advance(0.25)
+                wait_until(lambda before=before: len(posts) == before + 1)
+            with pytest.raises(
+                CallNotSent, match=r"the connection was lost 5 times .*: connection lost: file/create: ."
+            ):
+                call.result(20)
+    assert posts == [0.0, 1.0, 3.0, 7.0, 12.0]
+    assert stored(emulator) == {}
+
+
+@contextmanager
+def hanging_up() -> Iterator[str]:
+    """A server that takes connections and ends them."""
+    with ThreadingTCPServer(("127.0.0.1", 0), BaseRequestHandler) as server:
+        thread = Thread(target=server.serve_forever, args=[0.01])
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_server_of_files_that_comes_back_gets_the_file(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    really = http_base
+    answers = iter(["http://127.0.0.1:1", "http://127.0.0.1:1"])
+    monkeypatch.setattr("rxsdk.files.http.http_base", lambda api: next(answers, really(api)))
     with signed_in(emulator) as api:
-        monkeypatch.setattr("rxsdk.files.http.http_base", lambda _: "http://127.0.0.1:1")
-        with pytest.raises(CallNotSent, match="the connection was lost 5 times"):
-            upload(api, file=file(10)).result(20)
+        assert upload(api, file=file(3000)).result(20).status == 200
+    assert stored(emulator) == {"a": {"file": content(3000)}}
+
+
+def test_one_who_is_cancelled_in_a_pause_ends_at_once(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+    monkeypatch.setattr("rxsdk.files.http.http_base", lambda _: "http://127.0.0.1:1")
+    with signed_in(emulator, clock=clock, reconnect=ReconnectPolicy(base_s=60.0, cap_s=60.0)) as api:
+        call = upload(api, file=file(10))
+        watcher = Watcher(call)
+        wait_until(lambda: watcher.seen and next_phase(clock, watcher) == "restarting")
+        call.cancel()
+        with pytest.raises(CallCancelled):
+            call.result(20)
+        assert watcher.all()[-1].phase == "failed"
 
 
 @pytest.mark.parametrize("way", ["upload", "download", "download_to"])

@@ -12,6 +12,7 @@ from rxsdk.emulator import Emulator
 from rxsdk.emulator.modules import Module, standard_methods
 from rxsdk.emulator.schema import Attr
 from rxsdk.emulator.server import Server
+from rxsdk.testing import FakeClock
 
 FAST = ReconnectPolicy(base_s=0.001, cap_s=0.02)
 CHUNK = 1000
@@ -95,3 +96,9 @@ class Watcher:
         """The phases, each as often as it began."""
         phases: list[str] = [one.phase for one in self.all()]
         return [phase for phase, before in zip(phases, ["", *phases], strict=False) if phase != before]
+
+
+def next_phase(clock: FakeClock, watcher: Watcher) -> str:
+    """The phase that is told next; it has been told something before."""
+    clock.advance(0.06)  # what is told comes at most so often
+    return watcher.seen[-1].phase
