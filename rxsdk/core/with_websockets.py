@@ -6,6 +6,7 @@ Floor 1. The one module that imports its client. Opened by `rxsdk.core.transport
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -29,6 +30,18 @@ from rxsdk.core.transport import (
 from rxsdk.errors import ConnectFailed, ConnectionLost, TransportError
 
 __all__ = ["open_websocket"]
+
+_READ_AT_ONCE = 64 * 1024  # more does not stay in the processor's cache
+
+
+class _ReadBuffer(threading.local):
+    """What each thread's loop reads into: a connection that took new memory for every read would pay for its pages."""
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(_READ_AT_ONCE))
+
+
+_read_buffer = _ReadBuffer()
 
 
 async def open_websocket(handshake: Handshake) -> Transport:
@@ -75,7 +88,7 @@ def _failed(url: str, error: Exception) -> ConnectFailed:
     return connect_failed(url, error)
 
 
-class _WebSocketTransport(ClientConnection):
+class _WebSocketTransport(ClientConnection, asyncio.BufferedProtocol):
     """websockets' own connection, with its receive queue taken out: messages are pushed on."""
 
     def __init__(self, protocol: ClientProtocol, *, is_text: bool, **settings: Any) -> None:
@@ -129,6 +142,12 @@ class _WebSocketTransport(ClientConnection):
             self._messages.append(bytes(event.data))
         elif event.opcode is not Opcode.CLOSE:
             self._part(event)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _read_buffer.view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(_read_buffer.view[:nbytes])  # type: ignore[arg-type] # is copied within
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
@@ -97,6 +98,20 @@ def test_lost_before_the_start_the_messages_come_first_and_the_loss_after() -> N
 
     gone = asyncio.Event()
     run(both())
+
+
+def test_what_two_loops_read_at_the_same_time_does_not_mix() -> None:
+    def read(letter: bytes) -> None:
+        messages = [letter * 50_000] * 800
+
+        async def scene(transport: Transport, ear: Ear) -> None:
+            await ear.until(lambda: len(ear.frames) == len(messages))
+            assert ear.frames == messages
+
+        meet(sending(*(frame(TEXT, message) for message in messages)), scene)
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(read, (b"a", b"b")))
 
 
 def test_a_message_in_fragments_is_put_together() -> None:
