@@ -209,7 +209,7 @@ def test_64_mib_through_stock_quotas() -> None:
     server, client = ManualClock(), FakeClock()
     size = 64 * 1024 * 1024
     with archive_emulator(quotas="stock", clock=server, conn_timeout_s=1e6) as emulator:
-        settings: dict[str, Any] = {"file_chunk_size": 512_000, "heartbeat_interval_s": 1e6, "upload_window": 1}
+        settings: dict[str, Any] = {"file_chunk_size": 512_000, "upload_window": 1}
         with signed_in(emulator, clock=client, timeout_s=None, **settings) as api:
             began_at = client.now()
             sent = random.Random(1).randbytes(size - 256) + bytes(range(256))

@@ -36,8 +36,12 @@ def archive_emulator(**settings: Any) -> Emulator:
 
 @contextmanager
 def signed_in(emulator: Emulator, *, clock: Any = None, connect: Any = None, **settings: Any) -> Iterator[ApiService]:
-    """A service on ``emulator``, the administrator signed in; chunks are small."""
-    config = emulator.config(**{"reconnect": FAST, "file_chunk_size": CHUNK, **settings})
+    """A service on ``emulator``, the administrator signed in; chunks are small.
+
+    With a ``clock`` of its own it has no heartbeats: minutes in one go would be heartbeats not answered.
+    """
+    stock = {"reconnect": FAST, "file_chunk_size": CHUNK, "heartbeat_interval_s": 30.0 if clock is None else 1e6}
+    config = emulator.config(**{**stock, **settings})
     with ApiService(config, clock=clock, connect=connect) as api:
         api.auth("email", emulator.admin_email, emulator.admin_password).result()
         yield api
