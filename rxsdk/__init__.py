@@ -48,7 +48,7 @@ from rxsdk.protocols.limp.operators import Add, Append, AppendUnique, DelIndex, 
 from rxsdk.protocols.limp.query import Q
 from rxsdk.protocols.limp.quota import QuotaPolicy
 from rxsdk.protocols.limp.res import Args, Doc, Query, Res, Session
-from rxsdk.reactive.call import Call
+from rxsdk.reactive.call import Call, Outcome
 from rxsdk.reactive.progress import DownloadProgress, UploadProgress
 from rxsdk.reactive.streams import Stream
 from rxsdk.reactive.subscription import Subscription
@@ -123,6 +123,7 @@ __all__ = [
     "MemoryCache",
     "Multiply",
     "NoCredentials",
+    "Outcome",
     "ProtocolError",
     "Pull",
     "Q",

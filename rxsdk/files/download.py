@@ -22,7 +22,7 @@ import aiofiles
 from rxsdk.core.clock import done_within
 from rxsdk.errors import CallCancelled, CallNotSent, CallOutcomeUnknown, DownloadError, InvalidCall
 from rxsdk.files.http import HttpFiles
-from rxsdk.reactive.call import Call
+from rxsdk.reactive.call import Outcome
 from rxsdk.reactive.life import Life
 from rxsdk.reactive.progress import DownloadMeter, DownloadProgress
 from rxsdk.reactive.streams import Multicast, Stream
@@ -35,8 +35,8 @@ _PATIENCE_S = 1.0
 _under_way: set[Path] = set()
 
 
-class Download(Call[Path]):
-    """A call whose answer is the path of the file, once it is there whole.
+class Download(Outcome[Path]):
+    """A file on its way; the answer is its path, once it is there whole.
 
     ``cancel()``, or disposing the last subscription, ends it.
     """
@@ -54,7 +54,7 @@ class Download(Call[Path]):
             self.fail(CallNotSent(self.endpoint, life.why_closed))
 
     @property
-    def progress(self) -> Stream[DownloadProgress]:  # type: ignore[override]  # the other way than a call with files
+    def progress(self) -> Stream[DownloadProgress]:
         """How far it has come: hot, the latest replayed, at most 20 a second, a first and a last always."""
         return self.progress_source
 
@@ -82,7 +82,7 @@ class Download(Call[Path]):
         else:
             self.fail(CallOutcomeUnknown(self.endpoint, self._life.why_closed))
 
-    def _cancelled(self, _: Call[Any], __: bool) -> None:
+    def _cancelled(self, _: Download, __: bool) -> None:
         if self._life.is_open:
             self._life.on_loop(Download._cancel_here, self)
 

@@ -1,7 +1,8 @@
-"""`Call`: one call, as an Observable that can also be awaited, iterated, blocked on and cancelled.
+"""`Outcome`: of what is under way, as an Observable that can also be awaited, iterated, blocked on and cancelled.
 
 Floor 2. Hot: it is on its way when the service returns it, whoever subscribes. Its outcome is kept for whoever comes
-later; a watch keeps its latest message. A failure that nobody saw is logged once, when the call is dropped.
+later; a watch keeps its latest message. A failure that nobody saw is logged once, when it is dropped. `Call` is that
+of a call; that of a download is in `rxsdk.files.download`.
 """
 
 from __future__ import annotations
@@ -22,24 +23,21 @@ from rxsdk.reactive.progress import UploadProgress
 from rxsdk.reactive.streams import NOTHING, HotStream, Multicast, Stream
 from rxsdk.reactive.subscription import Subscription, end, give
 
-__all__ = ["Call", "UploadCall"]
+__all__ = ["Call", "Outcome", "UploadCall"]
 
 T = TypeVar("T")
 
 _log = logging.getLogger("rxsdk")
 
 
-class Call(HotStream[T]):
-    """The one reply of a call, or the many of a watch.
+class Outcome(HotStream[T]):
+    """What something that is under way comes to: its one answer, or the many of a watch, or its error.
 
-    - ``call.subscribe(on_next, on_error, on_completed)``: every reply; an ordinary call completes after its one.
-      Disposing does not take an ordinary call back. Disposing the last subscription of a watch deletes the watch on
-      the server; disposing the last one of a call whose files are still going up cancels the upload.
-    - ``await call``, ``call.result()``: the *first* reply (for a watch: that it was made), or raises the call's error.
-      Neither is a subscription, and cancelling the awaiting task does not cancel the call.
-    - ``async for reply in call``: every reply; leaving the loop disposes.
-    - ``call.cancel()``: take it back as far as that goes.
-    - ``call.progress``, ``call.pause()``, ``call.resume()``: for a call with files, while they go up.
+    - ``outcome.subscribe(on_next, on_error, on_completed)``: every answer; it completes after the last.
+    - ``await outcome``, ``outcome.result()``: the *first* answer, or raises the error. Neither is a subscription, and
+      cancelling the awaiting task does not cancel what is under way.
+    - ``async for answer in outcome``: every answer; leaving the loop disposes.
+    - ``outcome.cancel()``: take it back as far as that goes.
     """
 
     # These are the class's until they change.
@@ -55,14 +53,14 @@ class Call(HotStream[T]):
         self,
         endpoint: str,
         dispatcher: Dispatcher,
-        cancel: Callable[[Call[Any], bool], None],
+        cancel: Callable[[Any, bool], None],
         decode: Callable[[Any], T] | None = None,
         request: Any = None,
     ) -> None:
         super().__init__(dispatcher)
         self.endpoint = endpoint
         self.request = request  # the service's: what it knows this call by
-        self._cancel = cancel  # (call, whether it was asked for in so many words)
+        self._cancel = cancel  # (this, whether it was asked for in so many words)
         self._decode = decode
 
     def __repr__(self) -> str:
@@ -72,7 +70,7 @@ class Call(HotStream[T]):
             state = "done"
         else:
             state = "pending" if self._first is NOTHING else "watching"
-        return f"<Call {self.endpoint} {state}>"
+        return f"<{type(self).__name__} {self.endpoint} {state}>"
 
     # -- for its users
 
@@ -130,22 +128,6 @@ class Call(HotStream[T]):
         self._cancel(self, True)
 
     @property
-    def progress(self) -> Stream[UploadProgress]:
-        """How far its files have come: hot, the latest replayed, at most 20 a second, a first and a last always.
-
-        Completes when the call ends, well or not. Of a call without files it is empty.
-        """
-        nothing: Multicast[UploadProgress] = Multicast(self._dispatcher)
-        nothing.complete()
-        return nothing
-
-    def pause(self) -> None:
-        """Send no further chunk of its files until `resume`; without files there is nothing to pause."""
-
-    def resume(self) -> None:
-        """Go on after `pause`."""
-
-    @property
     def error(self) -> Exception | None:
         """What it ended with; None while it goes on or when it ended well."""
         return self._error
@@ -168,7 +150,7 @@ class Call(HotStream[T]):
             self._is_over = final
             if self._in_step or self._apart:
                 if final and not self._posted:
-                    self._dispatcher.post(Call._tell_outcome, self)
+                    self._dispatcher.post(Outcome._tell_outcome, self)
                 else:
                     self._post(value)
                     if final:
@@ -260,6 +242,36 @@ class Call(HotStream[T]):
         error = getattr(self, "_error", None)
         if error is not None and not self._was_seen and not isinstance(error, CallCancelled):
             _log.warning("a failed call that nobody looked at: %s", error)
+
+
+class Call(Outcome[T]):
+    """The one reply of a call, or the many of a watch.
+
+    - ``call.subscribe(on_next, on_error, on_completed)``: every reply; an ordinary call completes after its one.
+      Disposing does not take an ordinary call back. Disposing the last subscription of a watch deletes the watch on
+      the server; disposing the last one of a call whose files are still going up cancels the upload.
+    - ``await call``, ``call.result()``: the *first* reply (for a watch: that it was made), or raises the call's error.
+      Neither is a subscription, and cancelling the awaiting task does not cancel the call.
+    - ``async for reply in call``: every reply; leaving the loop disposes.
+    - ``call.cancel()``: take it back as far as that goes.
+    - ``call.progress``, ``call.pause()``, ``call.resume()``: for a call with files, while they go up.
+    """
+
+    @property
+    def progress(self) -> Stream[UploadProgress]:
+        """How far its files have come: hot, the latest replayed, at most 20 a second, a first and a last always.
+
+        Completes when the call ends, well or not. Of a call without files it is empty.
+        """
+        nothing: Multicast[UploadProgress] = Multicast(self._dispatcher)
+        nothing.complete()
+        return nothing
+
+    def pause(self) -> None:
+        """Send no further chunk of its files until `resume`; without files there is nothing to pause."""
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
 
 
 class UploadCall(Call[T]):
