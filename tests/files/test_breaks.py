@@ -197,7 +197,9 @@ def test_a_source_that_gives_nothing_any_more_ends_the_call(emulator: Emulator) 
     with signed_in(emulator, clock=clock, timeout_s=5) as api:
         call = upload(api, "it", file=File(stuck(), name="a.bin", size=2 * CHUNK))
         watcher = Watcher(call)
-        wait_until(lambda: next_phase(clock, watcher) == "sending" and watcher.seen[-1].sent_bytes == 0)
+        wait_until(
+            lambda: watcher.seen and next_phase(clock, watcher) == "sending" and watcher.seen[-1].sent_bytes == 0
+        )
         clock.advance(6)
         with pytest.raises(UploadError, match="gave no bytes for 5 s"):
             call.result(20)
