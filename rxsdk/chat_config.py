@@ -18,7 +18,7 @@ _MOST_SILENCE_S = 20.0
 """ "The client must send something at least every 20 s" """
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, slots=True)
 class ChatConfig(RoadConfig):
     """The settings of one `ChatService`. Times are seconds.
 

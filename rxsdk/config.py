@@ -6,7 +6,7 @@ Floor 3, beside the services that read it; does no I/O. Frozen, so one config ca
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from rxsdk.errors import ConfigurationError
@@ -27,7 +27,10 @@ MAX_FILE_CHUNK_SIZE = 780_000
 """Bytes. The largest chunk whose frame stays under the server's 4 MiB for every content (limp.md, "Files")."""
 
 
-@dataclass(frozen=True, repr=False)
+_STOCK_QUOTA = QuotaPolicy()
+
+
+@dataclass(frozen=True, repr=False, slots=True)
 class SDKConfig(RoadConfig):
     """The settings of one `ApiService`. Times are seconds.
 
@@ -63,7 +66,7 @@ class SDKConfig(RoadConfig):
     file_chunk_size: int = 512_000
     auth_hash_level: AuthHashLevel = "5.6"
 
-    quota: QuotaPolicy = field(default_factory=QuotaPolicy)
+    quota: QuotaPolicy = _STOCK_QUOTA
     upload_lanes: int = 1
     upload_window: int = 2
     fresh_credentials: FreshCredentials | None = None

@@ -11,7 +11,7 @@ import re
 import ssl
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, get_args
 from urllib.parse import SplitResult, urlsplit
 
@@ -33,7 +33,12 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+_OF_EVERY_SERVICE = "\n\nOf every service, by keyword:\n"
+_STOCK_RECONNECT = ReconnectPolicy()
+_STOCK_DELIVERY = DeliveryPolicy()
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, slots=True)
 class RoadConfig:
     """The settings of every service; its own config adds where its server is, and has these in its ``help()`` too.
 
@@ -63,8 +68,8 @@ class RoadConfig:
     heartbeat_timeout_s: float = 10.0
     max_queued_calls: int = 10_000
     max_message_bytes: int = 64 * 1024 * 1024
-    reconnect: ReconnectPolicy = field(default_factory=ReconnectPolicy)
-    delivery: DeliveryPolicy = field(default_factory=DeliveryPolicy)
+    reconnect: ReconnectPolicy = _STOCK_RECONNECT
+    delivery: DeliveryPolicy = _STOCK_DELIVERY
     telemetry: bool = False
     loop: LoopChoice = "auto"
     transport: WebSocketLibrary = "auto"
@@ -75,8 +80,8 @@ class RoadConfig:
 
     def __init_subclass__(cls) -> None:
         shared = inspect.cleandoc(RoadConfig.__doc__ or "").partition("\n\n")[2]
-        own = inspect.cleandoc(cls.__doc__ or "")
-        cls.__doc__ = f"{own}\n\nOf every service, by keyword:\n{shared}\n"
+        own = inspect.cleandoc(cls.__doc__ or "").partition(_OF_EVERY_SERVICE)[0]  # with slots it is made twice
+        cls.__doc__ = f"{own}{_OF_EVERY_SERVICE}{shared}\n"
 
     @property
     def address(self) -> str:

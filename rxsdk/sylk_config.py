@@ -14,7 +14,7 @@ from rxsdk.road import RoadConfig, checked_headers
 __all__ = ["SylkConfig"]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, slots=True)
 class SylkConfig(RoadConfig):
     """The settings of one `SylkService`. Times are seconds.
 

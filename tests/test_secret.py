@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import logging
 import pickle
@@ -66,7 +67,8 @@ def test_what_keeps_credentials_keeps_secrets(caplog: pytest.LogCaptureFixture) 
     config = SDKConfig("wss://limp.example/ws", TEXT, ["email"])
     credentials = Credentials(TEXT, TEXT)
     assert config.anon_token == credentials.sid == credentials.token == Secret(TEXT)
-    logging.getLogger("rxsdk").warning("%s %s", vars(config), credentials.token)
+    fields = [getattr(config, field.name) for field in dataclasses.fields(config)]
+    logging.getLogger("rxsdk").warning("%s %s", fields, credentials.token)
     assert "<redacted>" in caplog.text
     assert TEXT not in caplog.text
 
