@@ -103,6 +103,47 @@ class LimpMachine:
     is_text = True
     subprotocols: Sequence[str] = ()
 
+    # More than thirty attributes, beyond which every instance would have a dict of its own, of 1.6 KiB.
+    __slots__ = (
+        "_anon_token",
+        "_app_id",
+        "_asked",
+        "_asks_for_credentials",
+        "_auth_hash_level",
+        "_await_auth",
+        "_connect_timeout_s",
+        "_deadlines",
+        "_events",
+        "_goodbye",
+        "_head",
+        "_heard_at",
+        "_heartbeat",
+        "_heartbeat_at",
+        "_heartbeat_interval_s",
+        "_heartbeat_timeout_s",
+        "_in_flight",
+        "_just_submitted",
+        "_key",
+        "_last_loss",
+        "_last_unmatched",
+        "_max_queued_calls",
+        "_new_id",
+        "_pace",
+        "_queue",
+        "_ready_by",
+        "_reauth",
+        "_repeats",
+        "_retries_429",
+        "_session_request",
+        "_to_renew",
+        "_trace",
+        "_urgent",
+        "_verify",
+        "_writable_at",
+        "phase",
+        "session",
+    )
+
     def __init__(
         self,
         *,
