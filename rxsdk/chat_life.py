@@ -13,9 +13,9 @@ import asyncio
 import logging
 import secrets
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from rxsdk.cache.seen import SeenFile
 from rxsdk.chat_config import ChatConfig
@@ -130,18 +130,8 @@ class ChatLife:
             owner,
             self._machine,
             connect,
-            handlers={
-                CallReplied: self._on_replied,
-                CallFailed: self._on_call_failed,
-                EventReceived: lambda report: self._on_event(report.event),
-                PresenceChanged: lambda report: self.presence.emit(report.online),
-                TypingChanged: lambda report: self.typing.emit(report.typing),
-                PhaseChanged: self._on_phase,
-                ConnectionGivenUp: lambda report: self.life.connection.drop(report.error),
-                RequestRepeated: lambda report: self._telemetry.retried(),
-                HeartbeatAnswered: self._on_heartbeat_answered,
-                FrameRejected: self._on_frame_rejected,
-            },
+            inside=self,
+            handlers=self._HANDLERS,
             end_rest=self._end_rest,
             loop=config.loop,
             policy=config.reconnect,
@@ -397,3 +387,16 @@ class ChatLife:
     def _save_the_last(self, file: SeenFile) -> None:
         if self._to_save or self._late:
             self._save_now(file, [*self._machine.seen, *self._to_save, *self._late])
+
+    _HANDLERS: ClassVar[Mapping[type[Any], Callable[[Any, Any], object]]] = {
+        CallReplied: _on_replied,
+        CallFailed: _on_call_failed,
+        EventReceived: lambda self, report: self._on_event(report.event),
+        PresenceChanged: lambda self, report: self.presence.emit(report.online),
+        TypingChanged: lambda self, report: self.typing.emit(report.typing),
+        PhaseChanged: _on_phase,
+        ConnectionGivenUp: lambda self, report: self.life.connection.drop(report.error),
+        RequestRepeated: lambda self, report: self._telemetry.retried(),
+        HeartbeatAnswered: _on_heartbeat_answered,
+        FrameRejected: _on_frame_rejected,
+    }

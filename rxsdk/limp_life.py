@@ -13,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rxsdk.cache import CredentialCache, Credentials, scope_of
 from rxsdk.changes import Gap
@@ -33,15 +34,8 @@ from rxsdk.errors import (
     RxSdkError,
     VerifyRefused,
 )
-from rxsdk.files.by_http import ByHttp
-from rxsdk.files.by_lane import ByLane
 from rxsdk.files.download import Download, fetch_to
-from rxsdk.files.http import HttpFiles, HttpSettings
-from rxsdk.files.job import Job, Road
-from rxsdk.files.lane import LaneSettings
-from rxsdk.files.lanes import Lanes
 from rxsdk.files.sources import Upload
-from rxsdk.files.uploader import Uploader
 from rxsdk.protocols.contract import Machine
 from rxsdk.protocols.limp.auth import auth_docs
 from rxsdk.protocols.limp.codec import encode_part
@@ -75,7 +69,11 @@ from rxsdk.reactive.streams import Multicast, Stream
 from rxsdk.secret import Secret
 from rxsdk.telemetry import show_wire, telemetry_for
 
-__all__ = ["LimpLife", "checked_auth_docs", "checked_password"]
+if TYPE_CHECKING:
+    from rxsdk.files.job import Job
+    from rxsdk.limp_files import LimpFiles
+
+__all__ = ["LimpLife", "checked_auth_docs", "checked_password", "made_machine", "show_written"]
 
 _log = logging.getLogger("rxsdk")
 _wire_log = logging.getLogger("rxsdk.wire")
@@ -104,6 +102,7 @@ class LimpLife:
         self.session: Session | None = None
         self._cache_work: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
+        self._made_files: LimpFiles | None = None
         self._canceller = self._cancel  # one for all calls: each object less in flight is less for the collector
 
     def open(self, owner: object, config: SDKConfig, connect: Connect, clock: Clock | None) -> None:
@@ -115,30 +114,14 @@ class LimpLife:
         self._telemetry = telemetry_for(config.telemetry, "limp", config.api)
         self._cache = self._default_cache if config.cache is None else config.cache
         self._cache_waits = self._cache is not self._default_cache
-        self._machine = _machine(config)
-        self._http = HttpFiles(self._http_settings(config))
-        self._uploader = self._made_uploader(config, connect)
+        self._machine = made_machine(config)
+        self._connect = connect
         self.life.open(
             owner,
             self._machine,
             connect,
-            handlers={
-                CallReplied: self._on_replied,
-                CallFailed: self._on_call_failed,
-                MessageReceived: lambda event: self._show(event.res),
-                WatchEnded: self._on_watch_ended,
-                WatchRenewed: self._on_watch_renewed,
-                PhaseChanged: self._on_phase,
-                SessionChanged: self._on_session,
-                ConnectionGivenUp: lambda event: self.life.connection.drop(event.error),
-                ServerRefused: self._on_refused,
-                ReauthRefused: self._on_reauth_refused,
-                RequestAdmitted: lambda event: event.request.listener.admit(),
-                RequestRepeated: lambda event: self._telemetry.retried(),
-                FrameRejected: self._on_frame_rejected,
-                HeartbeatAnswered: self._on_heartbeat_answered,
-                RequestWritten: lambda event: _show_written(event.request),
-            },
+            inside=self,
+            handlers=self._HANDLERS,
             end_rest=self._end_rest,
             loop=config.loop,
             policy=config.reconnect,
@@ -146,50 +129,13 @@ class LimpLife:
             clock=clock,
         )
 
-    def _made_uploader(self, config: SDKConfig, connect: Connect) -> Uploader:
-        settings = LaneSettings(
-            api=config.api,
-            machine=partial(_machine, config, for_lane=True),
-            connect=connect,
-            policy=config.reconnect,
-            most=config.upload_lanes,
-            window=config.upload_window,
-            show=self._show,
-            show_written=_show_written,
-        )
-        lanes = Lanes(settings, self.life, lambda: self._machine.session)
-        road: Road
-        if config.auth_hash_level == "6.1":
-            road = ByHttp(self.life, self._http, self._submit, self.withdraw, config.file_chunk_size)
-        else:
-            road = ByLane(self.life, lanes, chunk_size=config.file_chunk_size, window=config.upload_window)
-        return Uploader(self.life, lanes, road, self._submit, self.withdraw, config.reconnect)
+    def _files(self) -> LimpFiles:
+        """What files need, made for the first of them; on the loop."""
+        if self._made_files is None:
+            from rxsdk.limp_files import LimpFiles  # noqa: PLC0415 - most services send none
 
-    def _http_settings(self, config: SDKConfig) -> HttpSettings:
-        return HttpSettings(
-            api=config.api,
-            connect_timeout_s=config.connect_timeout_s,
-            timeout_s=config.timeout_s,
-            ssl_context=config.ssl_context,
-            proxy=False if config.proxy is True and config.is_loopback else config.proxy,
-            headers={
-                **(config.extra_headers or {}),
-                **({} if config.origin is None else {"Origin": config.origin}),
-                **({} if config.user_agent is None else {"User-Agent": config.user_agent}),
-            },
-            session_headers=partial(self._session_headers, config),
-        )
-
-    def _session_headers(self, config: SDKConfig) -> dict[str, str]:
-        """Who asks, over HTTP: the servers before 6.1 fail when they are told."""
-        session = self.session
-        if config.auth_hash_level != "6.1" or session is None:
-            return {}
-        return {
-            "X-Auth-Bearer": session["_id"],
-            "X-Auth-Token": session["token"],
-            "X-Auth-App": config.app_id or "",
-        }
+            self._made_files = LimpFiles(self, self._machine, self._config, self._connect)
+        return self._made_files
 
     # -- calls
 
@@ -200,7 +146,7 @@ class LimpLife:
             if gaps:
                 request.on_gap = call.tell
             request.listener = call
-            self.life.on_loop(self._submit, request)
+            self.life.on_loop(self.submit, request)
         return call
 
     def start(self, request: Request, listener: Any) -> None:
@@ -209,7 +155,7 @@ class LimpLife:
         That of a watch is told by ``complete`` too.
         """
         request.listener = listener
-        self._submit(request)
+        self.submit(request)
 
     def send_with_files(
         self,
@@ -219,6 +165,8 @@ class LimpLife:
         decode: Callable[[Any], Any] | None = None,
     ) -> Call[Any]:
         """A call that is on its way: ``uploads`` first, then ``request``, whose doc names the attributes ``attrs``."""
+        from rxsdk.files.job import Job  # noqa: PLC0415 - most services send none
+
         hold = partial(self._hold, request)
         call: UploadCall[Any] = UploadCall(
             request.endpoint, self.life.dispatcher, self._canceller, decode, request, hold
@@ -239,7 +187,8 @@ class LimpLife:
         self._telemetry.call_made(call)
         return True
 
-    def _submit(self, request: Request) -> None:
+    def submit(self, request: Request) -> None:
+        """On the loop: hand ``request`` to the machine, and let it out."""
         self._machine.submit(request, self.life.clock.now())
         self.life.connection.flush()
 
@@ -247,11 +196,11 @@ class LimpLife:
         if self._machine.phase is Phase.CLOSED:
             job.end(CallNotSent(job.request.endpoint, self.life.why_closed))
         else:
-            self._uploader.begin(job)
+            self._files().uploader.begin(job)
 
     def _hold(self, request: Request, is_held: bool) -> None:
         if self.life.is_open:
-            self.life.on_loop(lambda _: self._uploader.hold(request, is_held), None)
+            self.life.on_loop(lambda _: self._files().uploader.hold(request, is_held), None)
 
     def _cancel(self, call: Call[Any], asked: bool) -> None:
         if self.life.is_open:
@@ -259,7 +208,8 @@ class LimpLife:
 
     def _cancel_here(self, job: tuple[Request, bool]) -> None:
         request, asked = job
-        if not self._uploader.cancel(request, asked=asked) and (asked or request.opened):
+        is_upload = self._made_files is not None and self._made_files.uploader.cancel(request, asked=asked)
+        if not is_upload and (asked or request.opened):
             self.withdraw(request)
 
     def withdraw(self, request: Request) -> None:
@@ -269,15 +219,16 @@ class LimpLife:
 
     def download(self, url: str) -> Stream[bytes]:
         """The bytes at ``url``, cold."""
-        return Pulled(self.life, "file/download", lambda: self._http.pieces(url))
+        return Pulled(self.life, "file/download", lambda: self._files().http.pieces(url))
 
     def download_to(self, url: str, target: Path, name: str) -> Download:
         """``url`` on its way into ``target``."""
-        return Download(self.life, name, lambda meter: fetch_to(self.life, self._http, url, target, meter))
+        return Download(self.life, name, lambda meter: fetch_to(self.life, self._files().http, url, target, meter))
 
     def end_lanes(self) -> None:
         """No connection is wanted for a while."""
-        self._uploader.suspend()
+        if self._made_files is not None:
+            self._made_files.uploader.suspend()
 
     @staticmethod
     def _fail(request: Request, error: RxSdkError) -> None:
@@ -292,10 +243,11 @@ class LimpLife:
         self.session = None  # it lives on at the server and in the cache; here nobody is signed in any more
         if self._asking is not None:
             self._asking.cancel()
-        uploads = self._uploader.end(self.life.why_closed, awaited=not self.life.is_cut_off)
-        left = [*uploads, self._asking, self._cache_work]
-        if not self.life.is_cut_off:
-            left.append(self.life.lease.loop.create_task(self._http.close(), name="rxsdk http"))
+        left = [self._asking, self._cache_work]
+        if self._made_files is not None:
+            left += self._made_files.uploader.end(self.life.why_closed, awaited=not self.life.is_cut_off)
+            if not self.life.is_cut_off:
+                left.append(self.life.lease.loop.create_task(self._made_files.http.close(), name="rxsdk http"))
         return [task for task in left if task is not None]
 
     # -- what happened, on the loop
@@ -303,7 +255,7 @@ class LimpLife:
     def _on_replied(self, event: CallReplied) -> None:
         request, listener = event.request, event.request.listener
         if self._is_shown or self.messages.has_observers:
-            self._show(event.res)
+            self.show(event.res)
         if event.final:
             request.listener = None
         if request.changes_session and self._cache_work is not None and not self._cache_work.done():
@@ -314,7 +266,7 @@ class LimpLife:
 
     def _on_call_failed(self, event: CallFailed) -> None:
         if event.res is not None:
-            self._show(event.res)
+            self.show(event.res)
             if event.request.changes_session and event.res.code in _DEAD_SESSION and self.session is None:
                 self._remember(None)
         error = event.error
@@ -328,13 +280,14 @@ class LimpLife:
         listener.complete()
 
     def _on_watch_renewed(self, event: WatchRenewed) -> None:
-        self._show(event.res)
+        self.show(event.res)
         if event.request.on_gap is not None:
             clock = self.life.clock
             since = datetime.fromtimestamp(clock.wall() - clock.now() + event.heard_at, UTC)
             event.request.on_gap(Gap(event.reason, since))
 
-    def _show(self, res: Res[Any]) -> None:
+    def show(self, res: Res[Any]) -> None:
+        """To whoever looks on."""
         if self.messages.has_observers:
             self.messages.emit(res)
         if self._is_shown:
@@ -352,9 +305,9 @@ class LimpLife:
     def _on_session(self, event: SessionChanged) -> None:
         before, self.session = self.session, event.session
         keys = [None if one is None else (one["_id"], one["token"]) for one in (before, self.session)]
-        if keys[0] != keys[1]:
+        if keys[0] != keys[1] and self._made_files is not None:
             same_user = before is None or (self.session is not None and before["_id"] == self.session["_id"])
-            self._uploader.session_changed(same_user=same_user)
+            self._made_files.uploader.session_changed(same_user=same_user)
         self.authed.emit(event.session)
         self._remember(event.session)
 
@@ -367,7 +320,7 @@ class LimpLife:
         _log.warning("dropped: %s", event.error)
 
     def _on_reauth_refused(self, event: ReauthRefused) -> None:
-        self._show(event.res)
+        self.show(event.res)
         self._asking = self.life.lease.loop.create_task(self._ask_for_credentials(), name="rxsdk credentials")
 
     async def _ask_for_credentials(self) -> None:
@@ -411,6 +364,24 @@ class LimpLife:
         except Exception as error:  # an application's own cache may raise anything
             report_unhandled(error, "the credential cache")
 
+    _HANDLERS: ClassVar[Mapping[type[Any], Callable[[Any, Any], object]]] = {
+        CallReplied: _on_replied,
+        CallFailed: _on_call_failed,
+        MessageReceived: lambda self, event: self.show(event.res),
+        WatchEnded: _on_watch_ended,
+        WatchRenewed: _on_watch_renewed,
+        PhaseChanged: _on_phase,
+        SessionChanged: _on_session,
+        ConnectionGivenUp: lambda self, event: self.life.connection.drop(event.error),
+        ServerRefused: _on_refused,
+        ReauthRefused: _on_reauth_refused,
+        RequestAdmitted: lambda self, event: event.request.listener.admit(),
+        RequestRepeated: lambda self, event: self._telemetry.retried(),
+        FrameRejected: _on_frame_rejected,
+        HeartbeatAnswered: _on_heartbeat_answered,
+        RequestWritten: lambda self, event: show_written(event.request),
+    }
+
 
 def checked_auth_docs(
     config: SDKConfig, auth_var: str, auth_val: str, password: str | Secret, groups: Sequence[str] | None = None
@@ -450,7 +421,8 @@ async def _asked(hook: FreshCredentials | None) -> Answer:
     return cast(Answer, await answer if inspect.isawaitable(answer) else answer)
 
 
-def _machine(config: SDKConfig, *, for_lane: bool = False) -> LimpMachine:
+def made_machine(config: SDKConfig, *, for_lane: bool = False) -> LimpMachine:
+    """A machine of the main connection, or of a lane."""
     return LimpMachine(
         anon_token=Secret(config.anon_token),
         app_id=config.app_id,
@@ -459,7 +431,7 @@ def _machine(config: SDKConfig, *, for_lane: bool = False) -> LimpMachine:
         heartbeat_interval_s=config.heartbeat_interval_s,
         heartbeat_timeout_s=config.heartbeat_timeout_s,
         max_queued_calls=config.max_queued_calls,
-        new_id=_call_ids().__next__,
+        new_id=_new_id,
         # What is refused on a lane is the uploader's matter: what may be repeated depends on what was behind it.
         quota=replace(config.quota, retry=False) if for_lane else config.quota,
         asks_for_credentials=for_lane or config.fresh_credentials is not None,
@@ -467,17 +439,22 @@ def _machine(config: SDKConfig, *, for_lane: bool = False) -> LimpMachine:
     )
 
 
-def _call_ids() -> Iterator[str]:
-    """Ids of 96 random bits each, drawn up to a hundred at once: asking for each would take as long as signing.
-
-    Few at first, for of many services most make few calls.
-    """
-    at_once = 4
-    while True:
-        drawn = secrets.token_urlsafe(12 * at_once)
-        at_once = min(2 * at_once, 100)
-        yield from (drawn[at : at + 16] for at in range(0, len(drawn), 16))
+_drawn_ids: list[str] = []
 
 
-def _show_written(request: Request) -> None:
+def _new_id() -> str:
+    """An id of 96 random bits; a hundred are drawn at once: asking for each would take as long as signing."""
+    try:
+        return _drawn_ids.pop()  # in one step, whatever other threads do
+    except IndexError:
+        drawn = secrets.token_urlsafe(12 * 100)
+        _drawn_ids.extend(drawn[at : at + 16] for at in range(16, len(drawn), 16))
+        return drawn[:16]
+
+
+getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_drawn_ids.clear)  # the parent has these
+
+
+def show_written(request: Request) -> None:
+    """To the wire's log."""
     _wire_log.debug("→ %s", shown_request(request))

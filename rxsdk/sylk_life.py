@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from uuid import uuid4
 
 from reactivex import operators as ops
@@ -133,18 +133,8 @@ class SylkLife:
             owner,
             self._machine,
             connect,
-            handlers={
-                RequestAcknowledged: self._on_acknowledged,
-                RequestFailed: self._on_failed,
-                Received: self._on_received,
-                StateChanged: self._on_state_changed,
-                Arrived: self._on_arrived,
-                PhaseChanged: self._on_phase,
-                ConnectionGivenUp: lambda event: self.life.connection.drop(event.error),
-                FrameRejected: self._on_frame_rejected,
-                PingAnswered: self._on_ping_answered,
-                RequestWritten: lambda event: _wire_log.debug("→ %s", shown_request(event.request)),
-            },
+            inside=self,
+            handlers=self._HANDLERS,
             end_rest=lambda: (),  # the machine ends everything there is
             loop=config.loop,
             policy=config.reconnect,
@@ -242,6 +232,19 @@ class SylkLife:
     def _on_ping_answered(self, event: PingAnswered) -> None:
         self._telemetry.round_trip(event.round_trip_s)
         self.round_trips.emit(event.round_trip_s)
+
+    _HANDLERS: ClassVar[Mapping[type[Any], Callable[[Any, Any], object]]] = {
+        RequestAcknowledged: _on_acknowledged,
+        RequestFailed: _on_failed,
+        Received: _on_received,
+        StateChanged: _on_state_changed,
+        Arrived: _on_arrived,
+        PhaseChanged: _on_phase,
+        ConnectionGivenUp: lambda self, event: self.life.connection.drop(event.error),
+        FrameRejected: _on_frame_rejected,
+        PingAnswered: _on_ping_answered,
+        RequestWritten: lambda self, event: _wire_log.debug("→ %s", shown_request(event.request)),
+    }
 
 
 def only(events: Stream[Event], kind: type[R]) -> Stream[R]:

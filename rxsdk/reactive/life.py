@@ -107,7 +107,8 @@ class Life:
         machine: Machine,
         connect: Connect,
         *,
-        handlers: Mapping[type[Any], Callable[[Any], object]],
+        inside: object,
+        handlers: Mapping[type[Any], Callable[[Any, Any], object]],
         end_rest: Callable[[], Sequence[asyncio.Task[Any]]],
         loop: LoopChoice,
         policy: ReconnectPolicy,
@@ -118,11 +119,13 @@ class Life:
 
         Args:
             owner: the service; when nobody refers to it any more, this ends. Nothing given here may hold it.
-            handlers: what to do with each type of event of the machine; called on the loop.
+            handlers: what to do with each type of event of the machine; called with ``inside`` and the event, on the
+                loop.
             end_rest: ends what the machine does not know of, and returns the tasks to wait for; called on the loop,
                 perhaps twice.
         """
         self._machine = machine
+        self._inside = inside
         self._handlers = handlers
         self._end_rest = end_rest
         self.dispatcher.policy = delivery
@@ -228,10 +231,10 @@ class Life:
 
     def _handle(self, events: Sequence[Any]) -> None:
         """Hand each event to its handler. One that raises is a mistake of ours, and keeps no other waiting."""
-        handlers, mistake = self._handlers, None
+        inside, handlers, mistake = self._inside, self._handlers, None
         for event in events:
             try:
-                handlers[type(event)](event)
+                handlers[type(event)](inside, event)
             except Exception as error:
                 mistake = mistake or error
         if mistake is not None:

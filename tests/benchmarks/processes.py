@@ -46,7 +46,9 @@ def importing(url: str) -> Iterator[tuple[Cost, Cost]]:
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
         def cost(statement: str) -> Cost:
-            program = f"import time; began = time.process_time(); {statement}; print((time.process_time() - began) * 1e6)"
+            program = (
+                f"import time; began = time.process_time(); {statement}; print((time.process_time() - began) * 1e6)"
+            )
 
             def measured(n: int) -> float:
                 return float(_run("-c", program, environment=environment))

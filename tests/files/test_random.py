@@ -31,7 +31,7 @@ def test_at_random_moments(seed: int, lanes: int) -> None:
     with archive_emulator() as emulator:
         with signed_in(emulator, upload_lanes=lanes) as api:
             _play(random.Random(seed * 10 + lanes), emulator, api)
-            assert len(api._inside._uploader._lanes._lanes) <= lanes + 1
+            assert len(api._inside._files().uploader._lanes._lanes) <= lanes + 1
         wait_until(lambda: emulator.connections == 0)
 
 
@@ -85,7 +85,7 @@ def _play(chance: random.Random, emulator: Emulator, api: ApiService) -> None:
         told = [one.sent_bytes for one in watcher.all() if one.index == 0]
         assert told == sorted(told)
         assert watcher.seen[-1].phase == ("done" if error is None else "failed")
-    wait_until(lambda: not api._inside._uploader._jobs)
+    wait_until(lambda: not api._inside._files().uploader._jobs)
 
 
 def _outcome(call: Call[Any]) -> RxSdkError | None:

@@ -99,7 +99,7 @@ def test_one_who_gives_up_waiting_holds_nobody_up(emulator: Emulator) -> None:
         emulator.wait_until(lambda e: (2, "file/upload") in endpoints(e))
         between = upload(api, "between", file=file(10), file1=file(10))  # waits for the first
         behind = upload(api, "behind", file1=file(10))  # waits for the second alone
-        wait_until(lambda: len(api._inside._uploader._lanes._turns) == 2)
+        wait_until(lambda: len(api._inside._files().uploader._lanes._turns) == 2)
         between.cancel()
         assert behind.result().status == 200
         going.cancel()
@@ -287,7 +287,7 @@ def test_many_small_uploads_leave_nothing(emulator: Emulator) -> None:
         def play(times: int) -> tuple[int, Counter[str]]:
             for _ in range(times):
                 upload(api, file=b"1").result()
-            wait_until(lambda: not api._inside._uploader._jobs)
+            wait_until(lambda: not api._inside._files().uploader._jobs)
             gc.collect()
             places = [(str(type(one).__module__), type(one).__qualname__) for one in gc.get_objects()]
             ours = [name for module, name in places if _OURS.match(module)]

@@ -72,7 +72,8 @@ class LimpCalls(Calls):
         machine = api._inside._machine
         tables = ("_in_flight", "_urgent", "_queue", "_await_auth", "_to_renew")  # _deadlines: swept now and then
         kept = {name.strip("_"): len(getattr(machine, name)) for name in tables}
-        return kept | {"uploads": len(api._inside._uploader._jobs)}
+        files = api._inside._made_files
+        return kept | {"uploads": 0 if files is None else len(files.uploader._jobs)}
 
 
 # -- situations that only LIMP has
