@@ -57,6 +57,7 @@ class Connection:
 
     Args:
         on_events: called with what the machine reported, in order.
+        on_handed_up: called when all was reported that came of some messages; perhaps more were read.
         on_state: called with each change that the core itself makes: connecting, reconnecting, suspended.
         on_failed: called once when it ends for good by itself: a fatal `ConnectFailed`, or a mistake of ours.
         on_cancelled: called once when its task is cancelled: the loop is going to be closed, nothing can be awaited.
@@ -71,6 +72,7 @@ class Connection:
         clock: Clock,
         policy: ReconnectPolicy,
         on_events: Callable[[Sequence[Any]], None],
+        on_handed_up: Callable[[], None],
         on_state: Callable[[ConnectionState], None],
         on_failed: Callable[[RxSdkError], None],
         on_cancelled: Callable[[], None],
@@ -81,6 +83,7 @@ class Connection:
         self._clock = clock
         self._policy = policy
         self._on_events = on_events
+        self._on_handed_up = on_handed_up
         self._on_state = on_state
         self._on_failed = on_failed
         self._on_cancelled = on_cancelled
@@ -169,7 +172,7 @@ class Connection:
     # -- what the transport tells
 
     def frames_received(self, frames: Sequence[bytes]) -> None:
-        """Messages of the peer, as many as came in one piece."""
+        """Messages of the peer, some of those that came in one piece."""
         if self._is_settling:
             self._is_settling = False
             self._attempt = 0
@@ -185,6 +188,7 @@ class Connection:
             self.flush()
         else:
             self._pump()
+            self._on_handed_up()
 
     def transport_lost(self, error: TransportError) -> None:
         """The transport ended. What it said last comes first: it may be the better reason."""

@@ -1,8 +1,8 @@
 """Transports: one open connection each, what opens them, and the edge where foreign errors become ours.
 
-Floor 1. A transport pushes whole messages into its `Receiver` straight from the socket's callback, those of one read
-together, with no task and no queue a message; writing never blocks. Two libraries can open WebSockets, each in a module
-of its own that is imported when it is needed: `rxsdk.core.with_websockets`, which can do everything, and
+Floor 1. A transport pushes whole messages into its `Receiver` straight from the socket's callback, `MESSAGES_AT_ONCE`
+of one read together, with no task and no queue a message; writing never blocks. Two libraries can open WebSockets, each
+in a module of its own that is imported when it is needed: `rxsdk.core.with_websockets`, which can do everything, and
 `rxsdk.core.with_picows`, which is faster. `memory_pair` is the same without a socket, for tests.
 
 Invariants: nothing reaches the receiver before `start`; `transport_lost` comes once and is the last thing it hears.
@@ -24,6 +24,7 @@ from rxsdk.errors import ConnectFailed, ConnectionLost, TransportError
 
 __all__ = [
     "CLOSE_TIMEOUT_S",
+    "MESSAGES_AT_ONCE",
     "WRITE_HIGH_WATER",
     "Connect",
     "Handshake",
@@ -41,6 +42,8 @@ __all__ = [
 
 CLOSE_TIMEOUT_S = 1.0
 WRITE_HIGH_WATER = 1024 * 1024
+MESSAGES_AT_ONCE = 64
+"""So many are handed over together: one read may bring thousands, and what is made of them had better die young."""
 
 WebSocketLibrary = Literal["auto", "websockets", "picows"]
 
@@ -59,7 +62,7 @@ class Receiver(Protocol):
     """Who hears what a transport has to say; always called on the loop."""
 
     def frames_received(self, frames: Sequence[bytes]) -> None:
-        """Whole messages, in order: at least one, and all that came in one piece."""
+        """Whole messages, in order: at least one."""
         ...
 
     def transport_writable(self) -> None:

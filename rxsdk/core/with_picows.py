@@ -23,6 +23,7 @@ from websockets.frames import apply_mask  # type: ignore[attr-defined]
 
 from rxsdk.core.transport import (
     CLOSE_TIMEOUT_S,
+    MESSAGES_AT_ONCE,
     WRITE_HIGH_WATER,
     Handshake,
     Receiver,
@@ -41,6 +42,7 @@ _BINARY: Any = WSMsgType.BINARY
 _CLOSE: Any = WSMsgType.CLOSE
 _PING: Any = WSMsgType.PING
 _NO_CODE = 1005
+_READ = 256 * 1024  # as asyncio reads
 _USER_AGENT = f"Python/{platform.python_version()} picows/{picows.__version__}"  # type: ignore[attr-defined]
 
 
@@ -244,7 +246,7 @@ class _PicowsTransport(WSListener):
                 self._messages.append(frame.get_payload_as_bytes())
             else:
                 self._other_frame(frame)
-        if frame.last_in_buffer and self._receiver is not None:
+        if (frame.last_in_buffer or len(self._messages) >= MESSAGES_AT_ONCE) and self._receiver is not None:
             self._hand_over(self._receiver)
 
     def pause_writing(self) -> None:
@@ -338,17 +340,21 @@ class _PicowsTransport(WSListener):
 
 
 class _WithCause(asyncio.BufferedProtocol):
-    """Stands between the socket and picows, which does not tell why a connection was lost."""
+    """Stands between the socket and picows, which does not tell why a connection was lost, and reads without bound."""
 
     def __init__(self, inner: Any, caused: Callable[[Exception | None], None]) -> None:
         self._inner = inner
         self._caused = caused
         # As attributes they are picows' own: nothing is called in between.
-        self.get_buffer = inner.get_buffer  # type: ignore[method-assign]
         self.buffer_updated = inner.buffer_updated  # type: ignore[method-assign]
         self.eof_received = inner.eof_received  # type: ignore[method-assign]
         self.pause_writing = inner.pause_writing  # type: ignore[method-assign]
         self.resume_writing = inner.resume_writing  # type: ignore[method-assign]
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        # Its buffer doubles whenever it was full, and megabytes of messages would keep the loop for one turn.
+        buffer: memoryview = self._inner.get_buffer(sizehint)
+        return buffer[:_READ]
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._caused(exc)

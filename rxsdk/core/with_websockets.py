@@ -19,6 +19,7 @@ from websockets.protocol import Event, State
 
 from rxsdk.core.transport import (
     CLOSE_TIMEOUT_S,
+    MESSAGES_AT_ONCE,
     WRITE_HIGH_WATER,
     Handshake,
     Receiver,
@@ -140,6 +141,8 @@ class _WebSocketTransport(ClientConnection, asyncio.BufferedProtocol):
             super().process_event(event)
         elif event.opcode is self._opcode and event.fin:
             self._messages.append(bytes(event.data))
+            if len(self._messages) >= MESSAGES_AT_ONCE and self._receiver is not None:
+                self._hand_over(self._receiver)
         elif event.opcode is not Opcode.CLOSE:
             self._part(event)
 

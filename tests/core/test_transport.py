@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from rxsdk.core.transport import Transport
+from rxsdk.core.transport import MESSAGES_AT_ONCE, Transport
 from tests.core.fakes import until
 from tests.core.wire import (
     BINARY,
@@ -131,6 +133,54 @@ def test_a_message_in_fragments_is_put_together() -> None:
     meet(sending(*data), scene)
     assert meet(sending(b"".join(data)), scene).reads == [3]  # what comes in one piece is heard together
     meet(sending(*(bytes([byte]) for byte in b"".join(data))), scene)
+
+
+def test_many_messages_are_handed_over_a_few_at_a_time() -> None:
+    messages = [b"%d" % number for number in range(500)]
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_frame(reader)
+        writer.write(b"".join(frame(TEXT, message) for message in messages))
+        await goodbye(reader, writer)
+
+    async def scene(transport: Transport, ear: Ear) -> None:
+        transport.write([b"begin"])
+        await ear.until(lambda: len(ear.frames) == 500)
+
+    ear = meet(play, scene)
+    assert ear.frames == messages
+    assert max(ear.reads) == MESSAGES_AT_ONCE
+
+
+def test_no_more_is_read_in_a_turn_of_the_loop_than_asyncio_reads() -> None:
+    turns = [0]
+    payload = b"x" * 1000
+
+    class Turns(Ear):
+        def frames_received(self, frames: Sequence[bytes]) -> None:
+            super().frames_received(frames)
+            turns[-1] += len(frames)
+
+    async def scene() -> None:
+        loop, ear, going_on = asyncio.get_running_loop(), Turns(), True
+
+        def turn() -> None:
+            turns.append(0)
+            if going_on:
+                loop.call_soon(turn)
+
+        async with websocket_server(sending(frame(TEXT, payload) * 4_000)) as port:
+            transport = await opener(f"ws://127.0.0.1:{port}/ws")()
+            transport.start(ear)
+            turn()
+            while len(ear.frames) < 4_000:
+                time.sleep(0.001)  # noqa: ASYNC251 - what comes is to wait, as it does while an application computes
+                await asyncio.sleep(0)
+            going_on = False
+            await transport.close()
+
+    run(scene())
+    assert max(turns[1:]) <= 256 * 1024 // len(payload) + 1
 
 
 def test_messages_of_the_other_kind_are_dropped() -> None:

@@ -146,6 +146,87 @@ def test_the_loop_breathes_while_many_jobs_wait() -> None:
     asyncio.run(scene())
 
 
+# -- at once, between two pieces of what was read
+
+
+def test_what_is_due_may_be_run_before_the_turn_ends() -> None:
+    async def scene() -> None:
+        dispatcher = Dispatcher()
+        dispatcher.run_on_loop(asyncio.get_running_loop())
+        ran: list[int] = []
+        dispatcher.run_due()
+        dispatcher.post(ran.append, 1)
+        dispatcher.run_due()
+        assert ran == [1]
+        dispatcher.post(lambda _: dispatcher.run_due(), None)  # within a callback it does nothing
+        dispatcher.post(ran.append, 2)
+        dispatcher.run_due()
+        assert ran == [1, 2]
+        dispatcher.post(ran.append, 3)
+        await drained_here(dispatcher)
+        assert ran == [1, 2, 3]
+
+    asyncio.run(scene())
+
+
+def test_all_that_runs_in_one_turn_has_one_slice() -> None:
+    async def scene() -> None:
+        dispatcher = Dispatcher()
+        dispatcher.run_on_loop(asyncio.get_running_loop())
+        ran: list[int] = []
+
+        def job(number: int) -> None:
+            time.sleep(0.006)
+            ran.append(number)
+
+        for number in range(3):
+            dispatcher.post(job, number)
+            dispatcher.run_due()
+        assert ran == [0]
+        await asyncio.sleep(0)
+        assert ran == [0, 1]
+        dispatcher.run_due()  # a slice of this turn has been, and was not enough
+        assert ran == [0, 1]
+        await drained_here(dispatcher)
+        assert ran == [0, 1, 2]
+
+    asyncio.run(scene())
+
+
+def test_a_thread_runs_its_jobs_alone() -> None:
+    with delivery_thread() as dispatcher:
+        gate, places = threading.Event(), list[threading.Thread]()
+        dispatcher.post(lambda _: gate.wait(5), None)
+        dispatcher.post(lambda _: places.append(threading.current_thread()), None)
+        dispatcher.run_due()
+        gate.set()
+        drained(dispatcher)
+    assert [type(place) for place in places] == [SdkThread]
+
+
+def test_ctrl_c_between_two_pieces_reaches_the_loop_and_not_the_reader() -> None:
+    loop = asyncio.new_event_loop()
+    dispatcher = Dispatcher()
+    dispatcher.run_on_loop(loop)
+    stream: Multicast[int] = Multicast(dispatcher)
+    notes = Notes()
+    stream.subscribe(raising(KeyboardInterrupt))
+    stream.subscribe(notes)
+
+    def read() -> None:
+        for number in range(2):
+            stream.emit(number)
+            dispatcher.run_due()
+
+    loop.call_soon(read)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_forever()
+    loop.run_until_complete(drained_here(dispatcher))
+    assert notes.values == [0, 1]
+    loop.close()
+
+
 # -- the end
 
 
