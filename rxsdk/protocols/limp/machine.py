@@ -197,7 +197,7 @@ class LimpMachine:
         self._last_unmatched: tuple[float, Res[Any]] | None = None
         self._last_loss: Exception | None = None
         self._heard_at = 0.0
-        self._key, self._head = _signing(ANON_SID, anon_token.reveal())
+        self._key, self._head = _anonymous_signing(anon_token.reveal())
 
     # -- what the service asks ---------------------------------------------------------------------------------
 
@@ -429,7 +429,7 @@ class LimpMachine:
 
     def _use(self, session: Session | None) -> None:
         if session is None:
-            self._key, self._head = _signing(ANON_SID, self._anon_token.reveal())
+            self._key, self._head = _anonymous_signing(self._anon_token.reveal())
         else:
             self._key, self._head = _signing(session["_id"], session["token"])
 
@@ -517,6 +517,7 @@ class LimpMachine:
         request.progress = Progress.ENDED
         self._events.append(MessageReceived(res))
         if request is self._verify:
+            self._verify = None
             self._let_in(now)
         elif request is self._reauth:
             self._use(self.session)
@@ -776,6 +777,12 @@ def _times(wall: float) -> bytes:
 def _signing(sid: str, token: str) -> tuple[SigningKey, bytes]:
     """The key, and the payload up to the query, for calls of this session."""
     return SigningKey(token), b'{"sid":%b,"token":%b,"query":' % (_to_json(sid), _to_json(token))
+
+
+@lru_cache(maxsize=1)
+def _anonymous_signing(anon_token: str) -> tuple[SigningKey, bytes]:
+    """Made once for all the services of an application."""
+    return _signing(ANON_SID, anon_token)
 
 
 @lru_cache(maxsize=1024)
