@@ -96,7 +96,7 @@ class Connection:
         self._opening: asyncio.Future[Transport] | None = None
         self._closing = False
         self._suspended = False
-        self._awake = asyncio.Event()
+        self._awake = loop.create_future()  # done: do not wait for anything
         self._pump_is_due = False
         self._is_pumping = False
         self._writes_at_once = False
@@ -148,14 +148,14 @@ class Connection:
     def reconnect_now(self) -> None:
         """Do not wait for the delay to pass."""
         if not self._closing:
-            self._awake.set()
+            self._wake()
 
     def resume(self) -> None:
         """Connect at once, without waiting for a delay to pass."""
         if self._suspended and not self._closing:
             self._suspended = False
             self._attempt = 0
-            self._awake.set()
+            self._wake()
 
     async def close(self) -> None:
         """Write what the machine still has to say, say goodbye and end."""
@@ -223,7 +223,7 @@ class Connection:
         """Whatever it is doing, connecting, waiting or being connected: let it look what is wanted now."""
         if self._opening is not None:
             self._opening.cancel()
-        self._awake.set()
+        self._wake()
         self.lost(reason)
 
     def _broken(self, error: Exception) -> None:
@@ -285,7 +285,7 @@ class Connection:
     async def _open(self) -> Transport | None:
         """A new transport, or None when it is no longer wanted."""
         while not self._suspended and not self._closing:
-            self._awake.clear()
+            self._be_patient()
             self._opening = asyncio.ensure_future(self._connect())
             try:
                 await asyncio.wait([self._opening])
@@ -330,17 +330,25 @@ class Connection:
         level = logging.WARNING if self._attempt == 1 else logging.INFO
         _log.log(level, "%s; trying again in %.1f s (attempt %d)", reason, delay_s, self._attempt)
         self._on_state(ConnectionState("reconnecting", reason, self._attempt, self._clock.wall() + delay_s))
-        timer = self._clock.call_at(self._clock.now() + delay_s, self._awake.set)
+        timer = self._clock.call_at(self._clock.now() + delay_s, self._wake)
         try:
-            await self._awake.wait()  # perhaps it was set since this round began
+            await self._awake  # perhaps it was set since this round began
         finally:
             timer.cancel()
+
+    def _wake(self) -> None:
+        if not self._awake.done():
+            self._awake.set_result(None)
+
+    def _be_patient(self) -> None:
+        if self._awake.done():
+            self._awake = self._loop.create_future()
 
     async def _rest(self) -> None:
         self._on_state(ConnectionState("suspended"))
         while self._suspended and not self._closing:
-            await self._awake.wait()
-            self._awake.clear()
+            await self._awake
+            self._be_patient()
 
     def _watch_clocks(self) -> None:
         """Notice that the computer slept: its monotonic clock stood still meanwhile, the wall clock did not.
@@ -350,7 +358,7 @@ class Connection:
         apart = self._clock.wall() - self._clock.now()
         if apart - self._clocks_apart > _SLEPT_S:
             _log.info("woken up after %.0f s", apart - self._clocks_apart)
-            self._awake.set()
+            self._wake()
             if self._transport is not None:
                 self._machine.probe(self._clock.now())
                 self.flush()

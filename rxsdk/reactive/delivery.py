@@ -33,6 +33,7 @@ SLICE_S = 0.005
 """For so long observers are called before the loop may do something else."""
 
 _HURRIED_SLICE_S = 0.05
+_STOCK_POLICY = DeliveryPolicy()
 _log = logging.getLogger("rxsdk")
 
 V = TypeVar("V")
@@ -97,13 +98,13 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.policy = DeliveryPolicy()
+        self.policy = _STOCK_POLICY
         self.calls: tuple[Sequence[Any], Iterator[Any]] | None = None  # who is called, and those that are still to be
         self.until = math.inf  # when, as `time.perf_counter` has it, a job of many steps is to make way
         self.latest_run: Any = None  # the job posted last, if it is one that can be given more to do
         self._turn = threading.Lock()  # held by the thread that is running jobs
         self._jobs: deque[tuple[Callable[[Any], object], Any]] = deque()
-        self._laggards: deque[Laggard] = deque()
+        self._laggards: list[Laggard] = []
         self._laggards_wait_until = 0.0  # while there are jobs
         self._last: Callable[[], None] | None = None
         self._due = False
@@ -285,7 +286,7 @@ class Dispatcher:
 
     def _give_turn(self, now: float) -> float:
         """The turn of a laggard; returns what time it is then."""
-        laggard = self._laggards.popleft()
+        laggard = self._laggards.pop(0)
         if laggard.take_turn():
             self._laggards.append(laggard)
         ended_at = time.perf_counter()

@@ -272,6 +272,8 @@ class Fanout:
             self._apart = tuple(one for one in self._apart if one is not subscription)
             place.is_apart = False
             self._forget_what_all_had()
+        if self._delivered == self._posted and not self._is_heard():
+            self._log = self._open_run = None  # an empty deque takes 0.7 KiB
 
     def _forget_what_all_had(self) -> None:
         oldest = self._oldest()

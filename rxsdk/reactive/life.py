@@ -21,10 +21,10 @@ import threading
 import time
 import warnings
 import weakref
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from reactivex import operators as ops
@@ -85,7 +85,7 @@ class Life:
         self.states: Multicast[ConnectionState] = self.stream(keep_latest=True, initial=self.state)
         self.readiness: Multicast[bool] = self.stream(keep_latest=True, initial=False)
         self._closing: Closing | None = None
-        self._inbox: deque[tuple[Callable[[Any], None], Any]] = deque()
+        self._inbox: SimpleQueue[tuple[Callable[[Any], None], Any]] = SimpleQueue()
         self._inbox_is_due = False
         self._is_cut_off = False
         self._alone = threading.RLock()  # once it is cut off, any thread may come
@@ -193,7 +193,7 @@ class Life:
         if running_loop() is self.lease.loop:
             job(argument)
             return
-        self._inbox.append((job, argument))
+        self._inbox.put((job, argument))
         if self._is_cut_off:
             self._run_here()
         elif not self._inbox_is_due:
@@ -222,11 +222,11 @@ class Life:
     def _empty_inbox(self) -> None:
         self._inbox_is_due = False
         try:
-            while self._inbox:
-                job, argument = self._inbox.popleft()
+            while not self._inbox.empty():
+                job, argument = self._inbox.get_nowait()
                 job(argument)
         finally:
-            if self._inbox:  # a job raised; the others are not to wait for the next
+            if not self._inbox.empty():  # a job raised; the others are not to wait for the next
                 self._inbox_is_due = True
                 self.lease.loop.call_soon(self._empty_inbox)
 

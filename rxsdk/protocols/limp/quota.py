@@ -6,7 +6,6 @@ call it sends again after a lost connection. Source: limp.md, "Quotas".
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 from rxsdk.errors import ConfigurationError
@@ -47,7 +46,7 @@ class Pace:
 
     def __init__(self, policy: QuotaPolicy) -> None:
         self._limit = policy.messages_per_minute
-        self._written: deque[float] = deque()  # when, within the last minute; only kept under a limit
+        self._written: list[float] = []  # when, within the last minute; only kept under a limit
         self.opens_at: float | None = None
 
     def connected(self) -> None:
@@ -74,7 +73,7 @@ class Pace:
         if self._limit is None:
             return True
         while self._written and self._written[0] <= now - _WINDOW_S:
-            self._written.popleft()
+            self._written.pop(0)
         if len(self._written) < self._limit:
             return True
         self.opens_at = self._written[0] + _WINDOW_S
