@@ -97,8 +97,8 @@ class Watcher:
 
     @property
     def phases(self) -> list[str]:
-        """The phases, each as often as it began."""
-        phases: list[str] = [one.phase for one in self.all()]
+        """The phases told so far, each as often as it began."""
+        phases: list[str] = [one.phase for one in self.seen]
         return [phase for phase, before in zip(phases, ["", *phases], strict=False) if phase != before]
 
 
