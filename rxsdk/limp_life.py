@@ -245,7 +245,7 @@ class LimpLife:
             self._asking.cancel()
         left = [self._asking, self._cache_work]
         if self._made_files is not None:
-            left += self._made_files.uploader.end(self.life.why_closed, awaited=not self.life.is_cut_off)
+            left += self._made_files.uploader.end(awaited=not self.life.is_cut_off)
             if not self.life.is_cut_off:
                 left.append(self.life.lease.loop.create_task(self._made_files.http.close(), name="rxsdk http"))
         return [task for task in left if task is not None]

@@ -109,7 +109,9 @@ class Connection:
     # -- what the service asks; all on the loop
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Begin to connect, if it was not cut off before."""
+        if self._closing:
+            return
         self._task = self._loop.create_task(self._run(), name="rxsdk connection")
         self._task.add_done_callback(self._ran)
         self._clocks_apart = self._clock.wall() - self._clock.now()

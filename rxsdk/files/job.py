@@ -97,6 +97,7 @@ class Job:
         self.sent: Request | None = None  # the call itself, as it was last submitted
         self.admission: asyncio.Future[None] | None = None
         self.interruption: RxSdkError | None = None
+        self.is_taken_back = False
         self.starts_over = False
         self.going = asyncio.Event()
         self.going.set()

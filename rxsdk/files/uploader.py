@@ -57,7 +57,7 @@ class Uploader:
     def begin(self, job: Job) -> None:
         """Upload and call; the outcome is told to ``job.call``."""
         self._jobs[job.request] = job
-        job.task = self._life.lease.loop.create_task(self._run(job), name="rxsdk upload")
+        job.task = self._life.spawn(self._run(job), "rxsdk upload", lambda: job.end(self._cut_short(job)))
         job.task.add_done_callback(lambda task: self._ended(job, task))
 
     def cancel(self, request: Request, *, asked: bool) -> bool:
@@ -66,7 +66,7 @@ class Uploader:
         if job is None:
             return False
         if asked or not job.is_written:
-            job.starts_over = False
+            job.is_taken_back, job.starts_over = True, False
             job.task.cancel()
         return True
 
@@ -91,14 +91,11 @@ class Uploader:
         """No connection is wanted: files start over when there is one again."""
         self._lanes.end(awaited=True)
 
-    def end(self, why: str, *, awaited: bool) -> list[asyncio.Task[None]]:
-        """End all; returns the tasks to wait for."""
-        jobs = list(self._jobs.values())
-        for job in jobs:
-            job.end((CallOutcomeUnknown if job.is_written else CallNotSent)(job.request.endpoint, why))
+    def end(self, *, awaited: bool) -> list[asyncio.Task[None]]:
+        """The service ends, and the tasks of its calls with it; returns what else is to be waited for."""
+        for job in self._jobs.values():
             job.starts_over = False
-            job.task.cancel()
-        return [*(job.task for job in jobs), *self._lanes.end(awaited=awaited)]
+        return self._lanes.end(awaited=awaited)
 
     # -- one call
 
@@ -150,9 +147,17 @@ class Uploader:
     def _ended(self, job: Job, task: asyncio.Task[None]) -> None:
         del self._jobs[job.request]
         if task.cancelled():  # perhaps before it took its first step
-            job.end(CallCancelled(job.request.endpoint, written=job.is_written))
+            job.end(self._cut_short(job))
         elif isinstance(error := task.exception(), Exception):
             job.end(_as_call_error(job.request, error))
+
+    def _cut_short(self, job: Job) -> CallError:
+        """What becomes of a call whose task does not go on."""
+        endpoint = job.request.endpoint
+        if job.is_taken_back:
+            return CallCancelled(endpoint, written=job.is_written)
+        why = "its task was cancelled" if self._life.is_open else self._life.why_closed
+        return (CallOutcomeUnknown if job.is_written else CallNotSent)(endpoint, why)
 
 
 def _as_call_error(call: Request, error: Exception) -> RxSdkError:

@@ -393,8 +393,13 @@ class Life:
             self.is_open = False
             self.why_closed = _FORKED
             self._ending = None
-            with suppress(Exception):  # the thread that did not come along may have been in the middle of something
-                self._end_calls(None)
+            self._is_cut_off = True
+            self._alone = threading.RLock()
+            self.connection.cut_off()
+            ends: list[Callable[[], object]] = [partial(self._end_calls, None), *self._spawned.values(), self._run_here]
+            for end in ends:
+                with suppress(Exception):  # the thread that did not come along may have been in the middle of something
+                    end()
             for stream in self._streams:
                 stream.complete()
             self.dispatcher.abandon()

@@ -458,3 +458,13 @@ def test_cut_off_it_makes_no_more_turns_and_writes_nothing() -> None:
         rig.server.drop()
 
     play(scene)
+
+
+def test_cut_off_before_it_began_it_never_begins() -> None:
+    async def scene(rig: Rig) -> None:
+        rig.connection.cut_off()
+        rig.connection.start()
+        await turns()
+        assert rig.attempts == 0
+
+    play(scene)

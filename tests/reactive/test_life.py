@@ -492,6 +492,30 @@ def test_abandoned_as_after_a_fork() -> None:
     opened.life.close().result(5)
 
 
+def test_abandoned_what_it_spawned_and_what_waits_for_its_loop_is_told() -> None:
+    opened = Opened()
+    opened.up()
+    life, told = opened.life, list[str]()
+    entered, let_go = threading.Event(), threading.Event()
+    life.on_loop(lambda _: life.spawn(asyncio.sleep(60), "spawned", lambda: told.append("spawned")), None)
+    life.on_loop(lambda _: life.spawn(asyncio.sleep(60), "mistaken", lambda: 1 // 0), None)
+    life.on_loop(lambda _: (entered.set(), let_go.wait(10)), None)
+    assert entered.wait(10)
+    life.on_loop(told.append, "waiting")
+    dispatcher, tasks = life.dispatcher, list(life._spawned)
+    thread = dispatcher._thread
+    life.abandon()
+    assert told == ["spawned", "waiting"]
+    let_go.set()  # the threads did come along, for this was no fork
+    for task in tasks:
+        life.lease.loop.call_soon_threadsafe(task.cancel)
+    dispatcher._tokens.put(None)
+    assert thread is not None
+    thread.join()
+    life.lease.loop.call_soon_threadsafe(asyncio.ensure_future, life.connection.close())
+    life.close().result(5)
+
+
 def test_in_a_forked_child_every_open_service_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
     class Open:
         abandoned = 0
