@@ -10,10 +10,20 @@ from typing import Any
 
 import pytest
 
-from rxsdk import ApiService, Call, CallCancelled, CallOutcomeUnknown, RxSdkError
+from rxsdk import ApiService, Call, RxSdkError
 from rxsdk.emulator import Emulator
 from tests.conftest import wait_until
-from tests.files.wire import Watcher, archive_emulator, content, file, signed_in, stored, upload
+from tests.files.wire import (
+    Watcher,
+    archive_emulator,
+    check_stored,
+    content,
+    file,
+    outcome,
+    signed_in,
+    stored,
+    upload,
+)
 
 ATTRS = ("file", "file1", "many")
 STEPS = 60
@@ -68,7 +78,7 @@ def _play(chance: random.Random, emulator: Emulator, api: ApiService) -> None:
         threading.Event().wait(chance.choice((0, 0, 0.001, 0.004)))
     for call, _, _ in calls.values():
         call.resume()
-    outcomes = {title: _outcome(call) for title, (call, _, _) in calls.items()}
+    outcomes = {title: outcome(call) for title, (call, _, _) in calls.items()}
     emulator.clear_script()
     _sign_in_anew(api, emulator)
     upload(api, "last", file=file(1500, 3)).result(20)
@@ -76,21 +86,8 @@ def _play(chance: random.Random, emulator: Emulator, api: ApiService) -> None:
     assert there.pop("last") == {"file": content(1500, 3)}
     for title, (_, wanted, watcher) in calls.items():
         error = outcomes[title]
-        if error is None:
-            assert there[title] == wanted
-        elif isinstance(error, CallOutcomeUnknown) or (isinstance(error, CallCancelled) and error.written):
-            assert there.get(title) in (None, wanted)
-        else:
-            assert title not in there, error
+        check_stored(there.get(title), wanted, error)
         told = [one.sent_bytes for one in watcher.all() if one.index == 0]
         assert told == sorted(told)
         assert watcher.seen[-1].phase == ("done" if error is None else "failed")
     wait_until(lambda: not api._inside._files().uploader._jobs)
-
-
-def _outcome(call: Call[Any]) -> RxSdkError | None:
-    try:
-        call.result(20)
-    except RxSdkError as error:
-        return error
-    return None

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rxsdk import ApiService, Call, File, ReconnectPolicy, UploadProgress
+from rxsdk import (
+    ApiService,
+    Call,
+    CallCancelled,
+    CallOutcomeUnknown,
+    File,
+    ReconnectPolicy,
+    RxSdkError,
+    UploadProgress,
+)
 from rxsdk.emulator import Emulator
 from rxsdk.emulator.modules import Module, standard_methods
 from rxsdk.emulator.schema import Attr
@@ -75,6 +84,25 @@ def _content(value: Any) -> Any:
     if isinstance(value, list):
         return [_content(item) for item in value]
     return bytes(value["content"]) if isinstance(value, dict) and "content" in value else None
+
+
+def outcome(call: Call[Any]) -> RxSdkError | None:
+    """The error it ended with; it has to end."""
+    try:
+        call.result(20)
+    except RxSdkError as error:
+        return error
+    return None
+
+
+def check_stored(there: dict[str, Any] | None, wanted: dict[str, Any], error: RxSdkError | None) -> None:
+    """What is stored is right or absent, and the outcome says which."""
+    if error is None:
+        assert there == wanted
+    elif isinstance(error, CallOutcomeUnknown) or (isinstance(error, CallCancelled) and error.written):
+        assert there in (None, wanted)
+    else:
+        assert there is None, error
 
 
 class Watcher:
