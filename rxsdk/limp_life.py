@@ -232,7 +232,7 @@ class LimpLife:
 
     @staticmethod
     def _fail(request: Request, error: RxSdkError) -> None:
-        listener, request.listener = request.listener, None
+        listener = request.released()
         if listener is not None:
             listener.fail(error)
 
@@ -253,11 +253,10 @@ class LimpLife:
     # -- what happened, on the loop
 
     def _on_replied(self, event: CallReplied) -> None:
-        request, listener = event.request, event.request.listener
+        request = event.request
+        listener = request.released() if event.final else request.listener
         if self._is_shown or self.messages.has_observers:
             self.show(event.res)
-        if event.final:
-            request.listener = None
         if request.changes_session and self._cache_work is not None and not self._cache_work.done():
             # Whoever hears that he signed in or out may rely on it, also in another process.
             self._cache_work.add_done_callback(lambda _: listener.reply(event.res, final=True))
@@ -276,8 +275,7 @@ class LimpLife:
         self._fail(event.request, error)
 
     def _on_watch_ended(self, event: WatchEnded) -> None:
-        listener, event.request.listener = event.request.listener, None
-        listener.complete()
+        event.request.released().complete()
 
     def _on_watch_renewed(self, event: WatchRenewed) -> None:
         self.show(event.res)
@@ -375,7 +373,7 @@ class LimpLife:
         ConnectionGivenUp: lambda self, event: self.life.connection.drop(event.error),
         ServerRefused: _on_refused,
         ReauthRefused: _on_reauth_refused,
-        RequestAdmitted: lambda self, event: event.request.listener.admit(),
+        RequestAdmitted: lambda self, event: event.request.released().admit(),
         RequestRepeated: lambda self, event: self._telemetry.retried(),
         FrameRejected: _on_frame_rejected,
         HeartbeatAnswered: _on_heartbeat_answered,

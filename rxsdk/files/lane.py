@@ -166,11 +166,11 @@ class Lane:
         match event:
             case CallReplied():
                 self._settings.show(event.res)
-                event.request.listener.reply(event.res, final=event.final)
+                event.request.released().reply(event.res, final=True)  # no lane has watches
             case CallFailed():
                 if event.res is not None:
                     self._settings.show(event.res)
-                event.request.listener.fail(event.error)
+                event.request.released().fail(event.error)
             case PhaseChanged(phase=Phase.READY):
                 self._connection.settle()
                 if not self.ready.done():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import random
 import threading
+import weakref
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import msgspec
 import pytest
@@ -234,3 +236,35 @@ def test_the_timeouts_of_a_call_are_checked(api: ApiService) -> None:
     for name in ("timeout_s", "queue_timeout_s"):
         with pytest.raises(InvalidCall, match=name):
             api.call("staff/read", **{name: 0})
+
+
+def ended(api: ApiService, how: str) -> Call[Any]:
+    """A call that is bound to end so."""
+    if how == "never answered":
+        return api.call("staff/read", query=[{"name": {"$nosuch": 1}}], timeout_s=0.05)
+    if how == "watch deleted":
+        watch: Call[Any] = api.call("staff/watch", gaps=True)
+        watch.result()
+        watch.cancel()
+        return watch
+    call = api.call("staff/create" if how == "refused" else "staff/read", await_auth=how == "cancelled")
+    if how == "cancelled":
+        call.cancel()
+    return call
+
+
+@pytest.mark.parametrize("how", ["answered", "refused", "never answered", "cancelled", "watch deleted"])
+def test_an_ended_call_is_gone_with_its_last_reference(how: str, api: ApiService) -> None:
+    """The collector does not look at requests, so it could not part one from its call."""
+    over = threading.Event()
+    gc.collect()
+    gc.disable()
+    try:
+        call = ended(api, how)
+        call.subscribe(None, lambda _: over.set(), over.set)
+        assert over.wait(10)
+        gone = weakref.ref(call)
+        del call
+        wait_until(lambda: gone() is None)
+    finally:
+        gc.enable()

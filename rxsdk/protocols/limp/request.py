@@ -13,6 +13,8 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import msgspec
+
 from rxsdk.errors import InvalidCall
 from rxsdk.protocols.limp.auth import SESSION_ENDPOINTS
 from rxsdk.protocols.limp.codec import encode_part
@@ -54,7 +56,7 @@ class Progress(Enum):
     ENDED = "answered for good, failed, or cancelled"
 
 
-class Request:
+class Request(msgspec.Struct, eq=False, gc=False):
     """One call. ``query`` and ``doc`` are the JSON that will be sent; times are seconds, None is no limit.
 
     ``listener`` is the service's: whoever wants to know what became of it; and so is ``on_gap``: who is told when it, a
@@ -62,53 +64,47 @@ class Request:
     ``frame`` is what will be written, where that was made before (`LimpMachine.make_frame`).
     ``retry_doc`` is a second form of the doc, for credentials refused in their first. One with ``has_files`` is not
     written: it ends when its turn comes (`RequestAdmitted`), for its files to go up and the call `anew` after them.
+
+    The garbage collector does not look at requests, however many are in flight: whoever hands a listener its last word
+    has it from `released`, so that listener and request no longer hold each other.
     """
 
-    __slots__ = (
-        "await_auth", "call_id", "changes_session", "deadline", "doc", "endpoint", "expires", "frame", "has_files",
-        "idempotent", "key", "listener", "lost", "may_watch", "on_gap", "opened", "progress", "query",
-        "queue_timeout_s", "resent", "retry_doc", "sid", "timeout_s", "token", "write_by", "written_at",
-    )  # fmt: skip
+    endpoint: str
+    query: bytes = b"[]"
+    doc: bytes = b"{}"
+    await_auth: bool = False
+    sid: str | None = None
+    token: Any = None  # a `Secret`, made of what is given
+    timeout_s: float | None = None
+    queue_timeout_s: float | None = None
+    idempotent: bool = False
+    retry_doc: bytes | None = None
+    has_files: bool = False
+    frame: bytes | None = None
+    listener: Any = None
+    on_gap: Any = None
+    changes_session: bool = False  # as its endpoint says, like the next
+    may_watch: bool = False
+    progress: Progress = Progress.WAITING
+    call_id: str = ""
+    key: SigningKey | None = None  # what it was last signed with
+    deadline: float | None = None  # of its present stage
+    write_by: float | None = None  # the end of its queue time
+    expires: float | None = None  # of its whole life, repeats included
+    written_at: float | None = None  # None too once the server is known not to have run it
+    resent: bool = False
+    opened: bool = False  # a watch the server has made at least once
+    lost: tuple[Exception, float] | None = None  # why such a watch waits to be made anew, and since when
 
-    def __init__(
-        self,
-        endpoint: str,
-        query: bytes = b"[]",
-        doc: bytes = b"{}",
-        *,
-        await_auth: bool = False,
-        sid: str | None = None,
-        token: str | Secret | None = None,
-        timeout_s: float | None = None,
-        queue_timeout_s: float | None = None,
-        idempotent: bool = False,
-        retry_doc: bytes | None = None,
-    ) -> None:
-        self.endpoint = endpoint
-        self.query = query
-        self.doc = doc
-        self.await_auth = await_auth
-        self.sid = sid
-        self.token = None if token is None else Secret(token)
-        self.timeout_s = timeout_s
-        self.queue_timeout_s = queue_timeout_s
-        self.idempotent = idempotent
-        self.retry_doc = retry_doc
-        self.has_files = False
-        self.frame: bytes | None = None
-        self.listener: Any = None
-        self.on_gap: Any = None
-        _, self.changes_session, self.may_watch, _ = _known(endpoint)
-        self.progress = Progress.WAITING
-        self.call_id = ""
-        self.key: SigningKey | None = None  # what it was last signed with
-        self.deadline: float | None = None  # of its present stage
-        self.write_by: float | None = None  # the end of its queue time
-        self.expires: float | None = None  # of its whole life, repeats included
-        self.written_at: float | None = None  # None too once the server is known not to have run it
-        self.resent = False
-        self.opened = False  # a watch the server has made at least once
-        self.lost: tuple[Exception, float] | None = None  # why such a watch waits to be made anew, and since when
+    def __post_init__(self) -> None:
+        if self.token is not None:
+            self.token = Secret(self.token)
+        _, self.changes_session, self.may_watch, _ = _known(self.endpoint)
+
+    def released(self) -> Any:
+        """Its listener, which it lets go of."""
+        listener, self.listener, self.on_gap = self.listener, None, None
+        return listener
 
     def anew(self) -> Request:
         """The same call, as if nobody had submitted it yet; not idempotent, and nobody listens."""
