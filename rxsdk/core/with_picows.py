@@ -12,15 +12,14 @@ import logging
 import os
 import platform
 import socket
-import struct
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 import picows
 from picows import WSCloseCode, WSError, WSFrame, WSHandshakeError, WSInvalidURL, WSListener, WSMsgType, WSTransport
-from websockets.frames import apply_mask  # type: ignore[attr-defined]
 
+from rxsdk.core.framing import framed
 from rxsdk.core.transport import (
     CLOSE_TIMEOUT_S,
     MESSAGES_AT_ONCE,
@@ -208,7 +207,7 @@ class _PicowsTransport(WSListener):
         if len(frames) == 1:
             self._picows.send(self._kind, frames[0])
         elif frames:
-            self._socket.write(_framed(0x80 | self._kind, frames))
+            self._socket.write(framed(0x80 | self._kind, frames))
 
     async def close(self, *, politely: bool = True) -> None:
         if not politely:
@@ -369,19 +368,3 @@ def _agreed(handshake: Handshake, headers: Any) -> str | None:
     if chosen is not None and chosen not in handshake.subprotocols:
         raise WSHandshakeError(f"the server chose the subprotocol {chosen!r}, which was not offered")
     return chosen
-
-
-def _framed(first: int, frames: Sequence[bytes]) -> bytes:
-    """The frames as a client sends them: each masked with four random bytes (RFC 6455, 5.2 and 5.3)."""
-    random = os.urandom(4 * len(frames))
-    pieces: list[bytes] = []
-    for number, frame in enumerate(frames):
-        mask, size = random[4 * number : 4 * number + 4], len(frame)
-        if size < 126:
-            head = struct.pack("!BB", first, 0x80 | size)
-        elif size < 65_536:
-            head = struct.pack("!BBH", first, 0x80 | 126, size)
-        else:
-            head = struct.pack("!BBQ", first, 0x80 | 127, size)
-        pieces += (head, mask, apply_mask(frame, mask))
-    return b"".join(pieces)

@@ -17,6 +17,7 @@ from websockets.exceptions import InvalidHandshake, InvalidProxy, InvalidStatus,
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 
+from rxsdk.core.framing import framed
 from rxsdk.core.transport import (
     CLOSE_TIMEOUT_S,
     MESSAGES_AT_ONCE,
@@ -95,7 +96,6 @@ class _WebSocketTransport(ClientConnection, asyncio.BufferedProtocol):
     def __init__(self, protocol: ClientProtocol, *, is_text: bool, **settings: Any) -> None:
         super().__init__(protocol, **settings)
         self._opcode = Opcode.TEXT if is_text else Opcode.BINARY
-        self._send = protocol.send_text if is_text else protocol.send_binary
         self._receiver: Receiver | None = None
         self._messages: list[bytes] = []  # not handed over yet
         self._parts: list[bytes] = []
@@ -116,9 +116,7 @@ class _WebSocketTransport(ClientConnection, asyncio.BufferedProtocol):
 
     def write(self, frames: Sequence[bytes]) -> None:
         if self.protocol.state is State.OPEN and not self.transport.is_closing():
-            for frame in frames:
-                self._send(frame)
-            self.transport.writelines(self.protocol.data_to_send())
+            self.transport.write(framed(0x80 | self._opcode, frames))
 
     async def close(self, code: int = 1000, reason: str = "", *, politely: bool = True) -> None:
         if not politely:
