@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import warnings
 from typing import Any
@@ -34,6 +35,15 @@ def test_equals_pyjwt(payload: dict[str, Any], key: str) -> None:
         expected = jwt.encode(payload, key, algorithm="HS256", headers={"alg": "HS256", "typ": "JWT"})
     compact = json.dumps(payload, separators=(",", ":")).encode()
     assert SigningKey(key).jwt(compact).decode() == expected
+
+
+@pytest.mark.parametrize("size", [1, 31, 63, 64, 65, 200])
+def test_keys_of_every_length_sign(size: int) -> None:
+    """Those longer than a block of the hash are hashed first."""
+    key, payload = "k" * size, b'{"a":"???~~~>>>"}'
+    expected = hmac.digest(key.encode(), SigningKey(key).jwt(payload).rpartition(b".")[0], "sha256")
+    assert SigningKey(key).jwt(payload).rpartition(b".")[2] == base64url(expected)
+    assert SigningKey(key) == SigningKey(key) != SigningKey(key + "k")
 
 
 @steady

@@ -2,12 +2,12 @@
 
 Floor 0. The JWT equals what ``jwt.encode`` makes (a test holds that). PyJWT's own ``encode`` is five times slower and
 warns about or refuses keys that LIMP allows (short ones, such as every anonymous token in the field), so only its
-algorithm's hash is used, in an HMAC whose key is hashed once. The bytes that are signed are the bytes that are sent.
+algorithm's hash is used, in an HMAC whose key is hashed once (hashlib's copies take two thirds of the time of hmac's).
+The bytes that are signed are the bytes that are sent.
 """
 
 from __future__ import annotations
 
-import hmac
 from binascii import b2a_base64
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -31,6 +31,10 @@ def base64url(data: bytes) -> bytes:
 
 _HEADER = base64url(b'{"alg":"HS256","typ":"JWT"}') + b"."
 
+_BLOCK = 64
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
+
 
 @cache
 def _sha256() -> Any:
@@ -43,21 +47,33 @@ def _sha256() -> Any:
 class SigningKey:
     """A token as what calls are signed with. Two are equal when their tokens are; none can be read out of it again."""
 
-    __slots__ = ("_keyed",)
+    __slots__ = ("_inner", "_outer")  # the two hashes of RFC 2104, begun with their block of the key
 
     def __init__(self, token: str) -> None:
-        self._keyed = hmac.new(token.encode("utf-8", "surrogatepass"), digestmod=_sha256())
+        sha256 = _sha256()
+        key = token.encode("utf-8", "surrogatepass")
+        key = (sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
+        self._inner = sha256(key.translate(_INNER))
+        self._outer = sha256(key.translate(_OUTER))
 
     def jwt(self, payload: bytes) -> bytes:
         """The JWT of ``payload`` (compact JSON, taken as it is)."""
-        signed = _HEADER + base64url(payload)
-        mac = self._keyed.copy()
+        encoded = b2a_base64(payload, newline=False)
+        if encoded.find(b"+") >= 0 or encoded.find(b"/") >= 0:  # rarely: in ASCII only of ``>``, ``?`` and ``~``
+            encoded = encoded.translate(_URL_SAFE)
+        signed = _HEADER + encoded.rstrip(b"=")
+        mac = self._inner.copy()
         mac.update(signed)
-        return signed + b"." + base64url(mac.digest())
+        return b"%b.%b" % (signed, self._signature(mac))
+
+    def _signature(self, inner: Any) -> bytes:
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return base64url(outer.digest())
 
     def long_jwt(self, payload: Iterable[bytes]) -> Iterator[bytes]:
         """The same of a payload in pieces, in pieces: so that a long one can be made a little at a time."""
-        mac = self._keyed.copy()
+        mac = self._inner.copy()
         mac.update(_HEADER)
         yield _HEADER
         rest = b""
@@ -72,10 +88,10 @@ class SigningKey:
             yield encoded
         encoded = base64url(rest)
         mac.update(encoded)
-        yield encoded + b"." + base64url(mac.digest())
+        yield encoded + b"." + self._signature(mac)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, SigningKey) and self._keyed.digest() == other._keyed.digest()
+        return isinstance(other, SigningKey) and self._inner.digest() == other._inner.digest()
 
     __hash__ = None  # type: ignore[assignment]
 
