@@ -1,6 +1,8 @@
-"""WebSockets by the library `websockets`: its asyncio connection, with the receive queue taken out.
+"""WebSockets by the library `websockets`: its client opens them, then its sans-I/O protocol alone goes on.
 
-Floor 1. The one module that imports its client. Opened by `rxsdk.core.transport.websocket_connect`.
+Floor 1. The one module that imports its client. Opened by `rxsdk.core.transport.websocket_connect`. What its asyncio
+connection is made of (a receive queue, pings, the handshake's headers) takes 7 KiB, none of which is needed once it is
+open: then the socket is given to a `_WebSocketTransport`.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from rxsdk.errors import ConnectFailed, ConnectionLost, TransportError
 
 __all__ = ["open_websocket"]
 
+_DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 _READ_AT_ONCE = 64 * 1024  # more does not stay in the processor's cache
 
 
@@ -49,9 +52,6 @@ _read_buffer = _ReadBuffer()
 async def open_websocket(handshake: Handshake) -> Transport:
     """Open one, or raise `ConnectFailed`."""
 
-    def make(protocol: ClientProtocol, **settings: Any) -> _WebSocketTransport:
-        return _WebSocketTransport(protocol, is_text=handshake.is_text, **settings)
-
     options: dict[str, Any] = {}
     if handshake.ssl_context is not None:
         options["ssl"] = handshake.ssl_context
@@ -59,7 +59,7 @@ async def open_websocket(handshake: Handshake) -> Transport:
         options["user_agent_header"] = handshake.user_agent
     try:
         # `create_connection` is the documented place for a subclass of ClientConnection.
-        return await connect(  # type: ignore[return-value]
+        opened = await connect(
             handshake.url,
             origin=handshake.origin,  # type: ignore[arg-type]
             subprotocols=list(handshake.subprotocols) or None,  # type: ignore[arg-type]
@@ -72,11 +72,13 @@ async def open_websocket(handshake: Handshake) -> Transport:
             max_size=handshake.max_message_bytes,
             write_limit=WRITE_HIGH_WATER,
             logger=library_log,
-            create_connection=make,  # type: ignore[arg-type]
+            create_connection=_Opening,
             **options,
         )
     except Exception as error:
         raise _failed(handshake.url, error) from error
+    assert isinstance(opened, _Opening)
+    return _WebSocketTransport(opened, is_text=handshake.is_text)
 
 
 def _failed(url: str, error: Exception) -> ConnectFailed:
@@ -90,17 +92,53 @@ def _failed(url: str, error: Exception) -> ConnectFailed:
     return connect_failed(url, error)
 
 
-class _WebSocketTransport(ClientConnection, asyncio.BufferedProtocol):
-    """websockets' own connection, with its receive queue taken out: messages are pushed on."""
+class _Opening(ClientConnection):
+    """websockets' own connection, until it is open; what the server says before anybody has taken over is kept."""
 
-    def __init__(self, protocol: ClientProtocol, *, is_text: bool, **settings: Any) -> None:
+    def __init__(self, protocol: ClientProtocol, **settings: Any) -> None:
         super().__init__(protocol, **settings)
+        self.early: list[Event] = []
+
+    def process_event(self, event: Event) -> None:
+        if self.response is None:
+            super().process_event(event)
+        else:
+            self.early.append(event)
+
+
+class _WebSocketTransport(asyncio.BufferedProtocol):
+    """An open WebSocket: the protocol's frames on asyncio's transport, messages pushed on."""
+
+    __slots__ = (
+        "_gone",
+        "_lost",
+        "_messages",
+        "_opcode",
+        "_parts",
+        "_parts_wanted",
+        "_receiver",
+        "_send",
+        "_why_gone",
+        "paused",
+        "protocol",
+        "subprotocol",
+        "transport",
+    )
+
+    def __init__(self, opened: _Opening, *, is_text: bool) -> None:
+        self.protocol = protocol = opened.protocol
+        self.transport = opened.transport
+        self.subprotocol: str | None = protocol.subprotocol
+        self.paused = opened.paused
         self._opcode = Opcode.TEXT if is_text else Opcode.BINARY
         self._receiver: Receiver | None = None
         self._messages: list[bytes] = []  # not handed over yet
         self._parts: list[bytes] = []
         self._parts_wanted = False
         self._lost: TransportError | None = None
+        self._gone: asyncio.Future[None] = opened.connection_lost_waiter
+        self._why_gone = opened.connection_exc
+        self._take_over(opened)
 
     # -- Transport
 
@@ -118,57 +156,86 @@ class _WebSocketTransport(ClientConnection, asyncio.BufferedProtocol):
         if self.protocol.state is State.OPEN and not self.transport.is_closing():
             self.transport.write(framed(0x80 | self._opcode, frames))
 
-    async def close(self, code: int = 1000, reason: str = "", *, politely: bool = True) -> None:
+    async def close(self, *, politely: bool = True) -> None:
         if not politely:
             self.transport.abort()
         elif self.protocol.state is State.OPEN and not self.transport.is_closing():
-            self.protocol.send_close(code, reason)
+            self.protocol.send_close(1000)
             self.send_data()
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await asyncio.shield(self.connection_lost_waiter)
+                    await asyncio.shield(self._gone)
         finally:
             self.transport.abort()  # also when this task is cancelled meanwhile
-        await asyncio.shield(self.connection_lost_waiter)
+        await asyncio.shield(self._gone)
 
-    # -- websockets' callbacks
-
-    def process_event(self, event: Event) -> None:
-        if self.response is None or not isinstance(event, Frame) or event.opcode in (Opcode.PING, Opcode.PONG):
-            super().process_event(event)
-        elif event.opcode is self._opcode and event.fin:
-            self._messages.append(bytes(event.data))
-            if len(self._messages) >= MESSAGES_AT_ONCE and self._receiver is not None:
-                self._hand_over(self._receiver)
-        elif event.opcode is not Opcode.CLOSE:
-            self._part(event)
+    # -- asyncio's callbacks
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return _read_buffer.view
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.data_received(_read_buffer.view[:nbytes])  # type: ignore[arg-type] # is copied within
+        self.protocol.receive_data(_read_buffer.view[:nbytes])  # type: ignore[arg-type] # is copied within
+        events = self.protocol.events_received()
+        self.send_data()  # pongs, and the answer to a goodbye
+        self._take(events)
+        self._look_for_end()
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._receiver is not None:
-            self._hand_over(self._receiver)
-        if self.response is not None and (self.protocol.close_rcvd or self.protocol.parser_exc):
-            # The peer said goodbye or broke the protocol: it need not close its end before we move on.
-            self._end()
-            self.transport.close()
+    def eof_received(self) -> None:
+        self.protocol.receive_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
+        self.protocol.receive_eof()
+        self._why_gone = exc
+        self._gone.set_result(None)
         self._end()
 
+    def pause_writing(self) -> None:
+        self.paused = True
+
     def resume_writing(self) -> None:
-        super().resume_writing()
+        self.paused = False
         if self._receiver is not None:
             self._receiver.transport_writable()
 
     # -- ours
+
+    def _take_over(self, opened: _Opening) -> None:
+        """From now on the socket's callbacks come here; the rest of ``opened`` can go."""
+        self.protocol.logger = library_log  # in place of one with ``opened`` in it
+        assert opened.response is not None
+        opened.response.headers.clear()  # the protocol keeps it
+        self._take(opened.early)
+        if self._gone.done():
+            self._end()
+        else:
+            self.transport.set_protocol(self)
+            self._look_for_end()
+
+    def send_data(self) -> None:
+        """Write what the protocol has to say."""
+        data = self.protocol.data_to_send()
+        if data and not self.transport.is_closing():
+            self.transport.writelines(data)
+
+    def _take(self, events: Sequence[Event]) -> None:
+        for event in events:
+            assert isinstance(event, Frame)
+            if event.opcode is self._opcode and event.fin:
+                self._messages.append(bytes(event.data))
+                if len(self._messages) >= MESSAGES_AT_ONCE and self._receiver is not None:
+                    self._hand_over(self._receiver)
+            elif event.opcode in _DATA:
+                self._part(event)
+        if self._receiver is not None:
+            self._hand_over(self._receiver)
+
+    def _look_for_end(self) -> None:
+        if self.protocol.close_rcvd or self.protocol.parser_exc:
+            # The peer said goodbye or broke the protocol: it need not close its end before we move on.
+            self._end()
+            self.transport.close()
 
     def _part(self, frame: Frame) -> None:
         """A piece of a message, or one of the other kind."""
@@ -197,7 +264,7 @@ class _WebSocketTransport(ClientConnection, asyncio.BufferedProtocol):
         if received is not None:
             text = f"the server closed it ({received.code}{' ' + received.reason if received.reason else ''})"
             return ConnectionLost(text, code=received.code)
-        cause = self.connection_exc or failure
+        cause = self._why_gone or failure
         if cause is None or isinstance(cause, EOFError):
             return ConnectionLost("the server closed it without a word")
         lost = ConnectionLost(getattr(cause, "strerror", None) or str(cause) or type(cause).__name__)

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
 from rxsdk.core.transport import Transport
@@ -74,7 +75,7 @@ def test_a_server_that_just_hangs_up() -> None:
 
 
 @pytest.mark.parametrize("library", ["websockets"], indirect=True)  # picows closes its end in the same callback
-def test_a_server_that_hangs_up_half_takes_no_frame_with_it() -> None:
+def test_a_server_that_hangs_up_half_takes_no_frame_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the end of the stream and the loss nothing may count as written."""
 
     async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -86,13 +87,13 @@ def test_a_server_that_hangs_up_half_takes_no_frame_with_it() -> None:
         async with websocket_server(play) as port:
             transport: Any = await opener(f"ws://127.0.0.1:{port}/ws")()
             writable_after_eof: list[bool] = []
-            told = transport.eof_received
+            told = type(transport).eof_received
 
-            def eof_received() -> None:
-                told()
-                writable_after_eof.append(transport.writable)
+            def eof_received(self: Any) -> None:
+                told(self)
+                writable_after_eof.append(self.writable)
 
-            transport.eof_received = eof_received
+            monkeypatch.setattr(type(transport), "eof_received", eof_received)
             ear = Ear()
             transport.start(ear)
             transport.write([b"go"])
@@ -101,6 +102,27 @@ def test_a_server_that_hangs_up_half_takes_no_frame_with_it() -> None:
             await transport.close()
 
     run(both())
+
+
+@pytest.mark.parametrize("library", ["websockets"], indirect=True)
+def test_lost_before_anybody_could_take_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came and how it ended are told to whoever takes over then."""
+
+    async def connect_late(*arguments: Any, **settings: Any) -> Any:
+        opened = await connect(*arguments, **settings)
+        await asyncio.shield(opened.connection_lost_waiter)
+        return opened
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(frame(TEXT, b"1") + close_frame(1001))
+        writer.close()
+        await writer.wait_closed()
+
+    monkeypatch.setattr("rxsdk.core.with_websockets.connect", connect_late)
+    ear = meet(play, until_lost)
+    assert ear.frames == [b"1"]
+    assert ear.lost is not None
+    assert ear.lost.code == 1001
 
 
 def test_a_reset() -> None:
