@@ -41,7 +41,8 @@ class LoopClock:
     """The clock of an event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.now = loop.time
+        is_stock = getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time
+        self.now = time.monotonic if is_stock else loop.time  # the same, without a call in between
         self.wall = time.time
         self._loop = loop
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -56,7 +57,7 @@ class Connection:
     """Keeps ``machine`` connected through ``connect`` until closed.
 
     Args:
-        on_events: called with what the machine reported, in order.
+        on_events: called with what the machine reported, in order; who asks more of the machine there calls `flush`.
         on_handed_up: called when all was reported that came of some messages; perhaps more were read.
         on_state: called with each change that the core itself makes: connecting, reconnecting, suspended.
         on_failed: called once when it ends for good by itself: a fatal `ConnectFailed`, or a mistake of ours.
@@ -99,9 +100,10 @@ class Connection:
         self._awake = loop.create_future()  # done: do not wait for anything
         self._pump_is_due = False
         self._is_pumping = False
+        self._pumps_again = False
         self._writes_at_once = False
         self._timer: Timer | None = None
-        self._timer_at = 0.0
+        self._timer_at = math.inf  # when it rings
         self._clock_timer: Timer | None = None
         self._clocks_apart = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -120,12 +122,19 @@ class Connection:
     def flush(self) -> None:
         """Let the machine's frames and events out: at the end of this turn of the loop, many at once.
 
-        The first that follows a word of the peer goes out here and now: one call after another must not wait for turns.
+        What handling an event brings goes out with the rest. The first that follows a word of the peer goes out here
+        and now: one call after another must not wait for turns.
         """
-        if self._writes_at_once and not self._is_pumping:
+        if self._is_pumping:
+            self._pumps_again = True
+        elif self._writes_at_once:
             self._writes_at_once = False
             self._pump()
-        elif not self._pump_is_due:
+        else:
+            self._pump_soon()
+
+    def _pump_soon(self) -> None:
+        if not self._pump_is_due:
             self._pump_is_due = True
             self._loop.call_soon(self._pump)
 
@@ -186,8 +195,8 @@ class Connection:
             self._broken(error)
             return
         self._writes_at_once = True
-        if self._is_pumping:  # the peer answered within our write
-            self.flush()
+        if self._is_pumping:  # the peer answered within our write: the loop is to breathe in between
+            self._pump_soon()
         else:
             self._pump()
             self._on_handed_up()
@@ -369,33 +378,33 @@ class Connection:
 
     def _pump(self) -> None:
         """Write what may be written, hand up what happened, set the timer."""
+        machine, clock = self._machine, self._clock
         self._pump_is_due = False
         self._is_pumping = True
         try:
-            self._pump_all()
-            self._set_timer()
+            while True:
+                self._pumps_again = False
+                transport = self._transport
+                if transport is not None and transport.writable:
+                    frames = machine.frames_to_send(clock.now(), clock.wall())
+                    if frames:
+                        transport.write(frames)
+                events = machine.events()
+                if events:
+                    self._on_events(events)
+                if not self._pumps_again:
+                    break
+            deadline = machine.next_deadline()
+            if deadline is not None and deadline < self._timer_at:  # a timer that rings early only looks again
+                self._set_timer(deadline)
         except Exception as error:
             self._broken(error)
         finally:
             self._is_pumping = False
 
-    def _pump_all(self) -> None:
-        machine = self._machine
-        while True:
-            transport = self._transport
-            if transport is not None and transport.writable:
-                frames = machine.frames_to_send(self._clock.now(), self._clock.wall())
-                if frames:
-                    transport.write(frames)
-            events = machine.events()
-            if not events:
-                break
-            self._on_events(events)
-
-    def _set_timer(self) -> None:
-        deadline = self._machine.next_deadline()
-        if deadline is None or self._closing or (self._timer is not None and self._timer_at <= deadline):
-            return  # a timer that rings early only looks again
+    def _set_timer(self, deadline: float) -> None:
+        if self._closing:
+            return
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = deadline
@@ -403,6 +412,7 @@ class Connection:
 
     def _ring(self) -> None:
         self._timer = None
+        self._timer_at = math.inf
         try:
             self._machine.handle_deadline(self._clock.now())
         except Exception as error:

@@ -138,19 +138,17 @@ def _lease_own() -> LoopLease:
         return LoopLease(thread.loop, thread)
 
 
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """The loop that runs on this thread; None when there is none."""
-    return asyncio._get_running_loop()  # what `get_running_loop` asks, without an exception for every None
+running_loop = asyncio._get_running_loop
+"""The loop that runs on this thread; None when there is none. (`get_running_loop` would raise for every None.)"""
 
 
 def wake(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
     """Set ``future`` of ``loop`` from whatever thread this is."""
-
-    if running_loop() is loop:
-        _set(future)
-    else:
+    if running_loop() is not loop:
         with suppress(RuntimeError):  # that loop has closed: nobody waits there any more
             loop.call_soon_threadsafe(_set, future)
+    elif not future.done():
+        future.set_result(None)
 
 
 def _set(future: asyncio.Future[None]) -> None:

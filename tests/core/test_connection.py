@@ -115,6 +115,7 @@ def test_what_handling_an_event_causes_goes_out_in_the_same_turn() -> None:
             if event == "asked":
                 rig.machine.outgoing.append(b"answer")
                 rig.machine.happened.append("answered")
+                rig.connection.flush()
 
         rig.on_event = answer
         rig.machine.happened = ["asked"]

@@ -340,7 +340,10 @@ class LimpMachine:
         """See `Machine.frames_to_send`: what the phase and a pending session change let through, signed now."""
         frames: list[bytes] = []
         times = b""
-        while self._session_request is None and (request := self._next_to_write(now)) is not None:
+        while (self._urgent or self._queue) and self._session_request is None:
+            request = self._next_to_write(now)
+            if request is None:
+                break
             if request.has_files:
                 self._deadlines.clear(request)
                 self._report_end(request, RequestAdmitted(request))
@@ -631,7 +634,8 @@ class LimpMachine:
 
     def next_deadline(self) -> float | None:
         """See `Machine.next_deadline`."""
-        self._note_waiting()
+        if self._just_submitted:
+            self._note_waiting()
         first = self._deadlines.first()
         for at in (self._ready_by, self._heartbeat_at, self._writable_at):
             if at is not None and (first is None or at < first):
