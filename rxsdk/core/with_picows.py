@@ -79,7 +79,7 @@ async def _open(handshake: Handshake) -> _PicowsTransport:
             _, listener = await picows.ws_connect(
                 make,
                 handshake.url,
-                ssl_context=handshake.ssl_context,
+                ssl_context=handshake.tls,
                 websocket_handshake_timeout=None,
                 logger_name=_silence,
                 enable_auto_pong=False,

@@ -53,8 +53,8 @@ async def open_websocket(handshake: Handshake) -> Transport:
     """Open one, or raise `ConnectFailed`."""
 
     options: dict[str, Any] = {}
-    if handshake.ssl_context is not None:
-        options["ssl"] = handshake.ssl_context
+    if handshake.tls is not None:
+        options["ssl"] = handshake.tls
     if handshake.user_agent is not None:
         options["user_agent_header"] = handshake.user_agent
     try:

@@ -7,11 +7,13 @@ import datetime
 import ipaddress
 import socket
 import ssl
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rxsdk.core.transport import _system_tls
 from rxsdk.errors import ConnectFailed
 from tests.core.wire import Ear, accept, goodbye, opener, read_request, run, tcp_server
 
@@ -337,6 +339,25 @@ def test_a_certificate_that_is_vouched_for(certificate: Path) -> None:
             await transport.close()
 
     run(scene())
+
+
+def test_the_certificates_of_the_system_are_read_once(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def system_context() -> ssl.SSLContext:
+        read.append(None)
+        return create_default_context(cafile=str(certificate))
+
+    async def scene() -> None:
+        async with tcp_server(echo, ssl=served) as port:
+            for _ in range(2):
+                transport = await opener(f"wss://127.0.0.1:{port}/ws")()
+                await transport.close()
+
+    read: list[None] = []
+    served, create_default_context = server_context(certificate), ssl.create_default_context
+    monkeypatch.setattr("rxsdk.core.transport._system_tls", cache(_system_tls.__wrapped__))
+    monkeypatch.setattr("ssl.create_default_context", system_context)
+    run(scene())
+    assert len(read) == 1
 
 
 def test_a_server_that_does_not_speak_tls_is_fatal() -> None:
