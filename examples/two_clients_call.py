@@ -36,7 +36,7 @@ async def main(emulator: SylkEmulator) -> None:
         async for state in call.state_stream:
             if state.name == "established":
                 await call.terminate()
-        print(f"over: {call.state.reason}, bob had said {call.remote_sdp!r}")
+    print(f"over: {call.state.reason}, bob had said {call.remote_sdp!r}")
 
 
 with SylkEmulator() as emulator:
