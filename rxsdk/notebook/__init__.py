@@ -16,7 +16,7 @@ what is shown goes on while a cell computes: the connection has a thread of its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from reactivex import Observable
@@ -24,7 +24,7 @@ from reactivex import Observable
 from rxsdk.limp import ApiService
 from rxsdk.notebook.cells import install, show
 from rxsdk.notebook.html import Html, framed, tag
-from rxsdk.notebook.tables import MOST_ROWS, as_doc, reply, table_of
+from rxsdk.notebook.tables import MOST_ROWS, as_doc, counted, reply, table_of
 from rxsdk.notebook.views import Badge, Live, Progress, View
 from rxsdk.protocols.limp.res import Res
 from rxsdk.reactive.call import Call
@@ -49,12 +49,12 @@ class Display:
 class Table:
     """Documents as a table."""
 
-    def __init__(self, docs: list[dict[str, Any]], limit: int) -> None:
+    def __init__(self, docs: list[Any], limit: int) -> None:
         self._docs = docs
         self._limit = limit
 
     def __repr__(self) -> str:
-        return f"<table of {len(self._docs)} docs>"
+        return f"<table of {counted(len(self._docs), 'doc')}>"
 
     def _repr_html_(self) -> str:
         return _card(self._docs, self._limit)
@@ -86,23 +86,22 @@ def table(docs: Iterable[Any] | Res[Any], limit: int = MOST_ROWS) -> Table:
     Raises:
         TypeError: one of them is no document.
     """
-    made: list[dict[str, Any]] = []
-    for doc in docs.docs if isinstance(docs, Res) else docs:
-        plain = as_doc(doc)
-        if plain is None:
+    made = list(docs.docs if isinstance(docs, Res) else docs)
+    for doc in made:
+        if not isinstance(doc, Mapping) and as_doc(doc) is None:
             raise TypeError(f"{type(doc).__name__} is no document: a table wants mappings, dataclasses or Structs")
-        made.append(plain)
     return Table(made, limit)
 
 
 def _docs_html(values: list[Any]) -> str | None:
     """A list is shown as a table when it holds documents of a server, and left as it is otherwise."""
-    docs = [as_doc(value) for value in values]
-    known = [doc for doc in docs if doc is not None and "_id" in doc]
-    return _card(known, MOST_ROWS) if known and len(known) == len(values) else None
+    are_docs = bool(values) and all(
+        "_id" in (value if isinstance(value, Mapping) else as_doc(value) or {}) for value in values
+    )
+    return _card(values, MOST_ROWS) if are_docs else None
 
 
-def _card(docs: list[dict[str, Any]], limit: int) -> Html:
+def _card(docs: list[Any], limit: int) -> Html:
     if not docs:
         return framed(tag("div", tag("div", "No docs.", class_="rx-empty"), class_="rx-card"))
     return framed(tag("div", table_of(docs, limit=limit), class_="rx-card"))

@@ -20,6 +20,12 @@ class Html(str):
 
 Child: TypeAlias = "str | list[Child] | None"
 
+# What cannot be seen, or cannot be sent to a frontend: its picture (␛, ␀) or, half a character, a �.
+_UNSEEN = {
+    **{code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n\r"},
+    0x7F: 0x2421,
+    **dict.fromkeys(range(0xD800, 0xE000), 0xFFFD),
+}
 _STYLE = Html(f"<style>{(files(__package__) / 'style.css').read_text('utf-8')}</style>")
 
 
@@ -29,7 +35,7 @@ def tag(name: str, *children: Child, **attributes: str | bool | None) -> Html:
     An attribute that is None or False is left out.
     """
     shown = [
-        f' {key.rstrip("_").replace("_", "-")}="{html.escape(value if isinstance(value, str) else "")}"'
+        f' {key.rstrip("_").replace("_", "-")}="{_escaped(value if isinstance(value, str) else "")}"'
         for key, value in attributes.items()
         if value is not None and value is not False
     ]
@@ -46,4 +52,8 @@ def _inner(child: Child) -> str:
         return ""
     if isinstance(child, list):
         return "".join(map(_inner, child))
-    return child if isinstance(child, Html) else html.escape(child)
+    return child if isinstance(child, Html) else _escaped(child)
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text.translate(_UNSEEN))

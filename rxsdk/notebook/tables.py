@@ -14,10 +14,11 @@ import msgspec
 from rxsdk.notebook.html import Child, Html, tag
 from rxsdk.protocols.limp.res import Res, redact
 
-__all__ = ["MOST_ROWS", "as_doc", "pill", "reply", "size_text", "table_of"]
+__all__ = ["MOST_ROWS", "as_doc", "counted", "pill", "reply", "size_text", "table_of"]
 
 MOST_ROWS = 50
 _MOST_COLUMNS = 14
+_MOST_NAMED = 10
 _LONGEST = 120
 _ID = re.compile(r"[0-9a-f]{24}")
 _LOCALE = re.compile(r"[a-z]{2,3}_[A-Z]{2}")
@@ -39,19 +40,20 @@ def as_doc(value: Any) -> dict[str, Any] | None:
     return plain if isinstance(plain, dict) else None
 
 
-def table_of(docs: Sequence[Mapping[str, Any]], *, fresh: Collection[int] = (), limit: int = MOST_ROWS) -> Html:
-    """A table of documents that `as_doc` made; the rows numbered in ``fresh`` light up."""
-    columns = list(dict.fromkeys(key for doc in docs[:limit] for key in doc))
+def table_of(docs: Sequence[Any], *, fresh: Collection[int] = (), limit: int = MOST_ROWS) -> Html:
+    """A table of documents, of which no more than ``limit`` are looked at; the rows in ``fresh`` light up."""
+    shown = [doc for doc in map(as_doc, docs[:limit]) if doc is not None]
+    columns = list(dict.fromkeys(key for doc in shown for key in doc))
     more_columns, columns = columns[_MOST_COLUMNS:], columns[:_MOST_COLUMNS]
-    head = tag("tr", [tag("th", str(column)) for column in columns])
+    head = tag("tr", [tag("th", _short(str(column))) for column in columns])
     rows: list[Child] = [
         tag("tr", [_cell(doc.get(column)) for column in columns], class_="rx-fresh" if number in fresh else None)
-        for number, doc in enumerate(docs[:limit])
+        for number, doc in enumerate(shown)
     ]
     table = tag("table", tag("thead", head), tag("tbody", rows), class_="rx-table")
     left_out = [
-        f"{len(docs) - limit:,} more rows" if len(docs) > limit else "",
-        f"more columns: {', '.join(map(str, more_columns))}" if more_columns else "",
+        counted(len(docs) - limit, "more row") if len(docs) > limit else "",
+        _columns_left_out(more_columns) if more_columns else "",
     ]
     foot = " · ".join(filter(None, left_out))
     scroll = tag("div", table, class_="rx-scroll")
@@ -69,8 +71,6 @@ def reply(res: Res[Any], title: str | None = None, *above: Child) -> Html:
         tag("span", res.code, class_="rx-code rx-muted") if res.code else None,
         class_="rx-head",
     )
-    docs = [as_doc(doc) for doc in res.docs]
-    rows = [doc for doc in docs if doc is not None]
     rest = as_doc({key: value for key, value in res.args.items() if key not in _SHOWN_OTHERWISE}) or {}
     facts = [*_session_facts(rest.pop("session", None)), *rest.items()]
     foot: list[Child] = [
@@ -82,7 +82,7 @@ def reply(res: Res[Any], title: str | None = None, *above: Child) -> Html:
         "div",
         head,
         *above,
-        table_of(rows) if rows else None,
+        table_of(res.docs) if res.docs else None,
         tag("div", foot, class_="rx-foot") if foot else None,
         class_="rx-card",
     )
@@ -101,6 +101,11 @@ def pill(tone: str, text: str) -> Html:
     return tag("span", text, class_=f"rx-pill rx-{tone}")
 
 
+def counted(number: int, thing: str) -> str:
+    """How many there are: ``1 doc``, ``2 docs``."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def size_text(n_bytes: float) -> str:
     """A number of bytes for people."""
     for unit in ("bytes", "KiB", "MiB"):
@@ -108,6 +113,13 @@ def size_text(n_bytes: float) -> str:
             return f"{n_bytes:,.0f} {unit}" if unit == "bytes" else f"{n_bytes:,.1f} {unit}"
         n_bytes /= _KIB
     return f"{n_bytes:,.1f} GiB"
+
+
+def _columns_left_out(columns: Sequence[Any]) -> str:
+    names = [_short(str(column)) for column in columns[:_MOST_NAMED]]
+    if len(columns) > _MOST_NAMED:
+        names.append(f"and {len(columns) - _MOST_NAMED:,} others")
+    return f"more columns: {', '.join(names)}"
 
 
 def _cell(value: Any) -> Html:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any, Protocol
 
 from reactivex import Observable, abc
@@ -20,7 +21,7 @@ from rxsdk.changes import Change, Created, Deleted, Gap, Snapshot, Updated
 from rxsdk.core.state import ConnectionState
 from rxsdk.limp import ApiService
 from rxsdk.notebook.html import Child, Html, framed, tag
-from rxsdk.notebook.tables import as_doc, pill, reply, size_text, table_of
+from rxsdk.notebook.tables import MOST_ROWS, as_doc, counted, pill, reply, size_text, table_of
 from rxsdk.protocols.limp.res import Res, redact
 from rxsdk.reactive.call import Call
 from rxsdk.reactive.progress import UploadProgress
@@ -68,7 +69,7 @@ class Live:
         self._title = title
         self._lock = threading.Lock()
         self._rows: dict[Any, dict[str, Any]] = {}
-        self._shown: dict[Any, dict[str, Any]] | None = None
+        self._shown: dict[Any, dict[str, Any]] = {}
         self._log: deque[tuple[float, str]] = deque(maxlen=_LOG_LENGTH)
         self._count = 0
         self._gaps = 0
@@ -120,17 +121,16 @@ class Live:
 
     def _counts(self) -> str:
         if self._log:
-            return f"{self._count:,} values"
-        gaps = f" · {self._gaps:,} gaps" if self._gaps else ""
-        return f"{len(self._rows):,} docs · {self._count:,} messages{gaps}"
+            return counted(self._count, "value")
+        gaps = f" · {counted(self._gaps, 'gap')}" if self._gaps else ""
+        return f"{counted(len(self._rows), 'doc')} · {counted(self._count, 'message')}{gaps}"
 
     def _table(self) -> Html:
-        before, self._shown = self._shown, dict(self._rows)
+        before, self._shown = self._shown, dict(islice(self._rows.items(), MOST_ROWS))
         if not self._rows:
             return tag("div", "Nothing yet.", class_="rx-empty")
-        fresh = (
-            [] if before is None else [n for n, (key, doc) in enumerate(self._rows.items()) if before.get(key) != doc]
-        )
+        # The first rows are no change.
+        fresh = [n for n, (key, doc) in enumerate(self._shown.items()) if before and before.get(key) != doc]
         return table_of(list(self._rows.values()), fresh=fresh)
 
     def _log_table(self) -> Html:
@@ -158,11 +158,11 @@ class Live:
         if isinstance(change, Gap):
             self._gaps += 1
         elif isinstance(change, Snapshot):
-            self._rows = {key: as_doc(doc) or {} for key, doc in change.docs.items()}
+            self._rows = {key: _plain(doc) or {} for key, doc in change.docs.items()}
         elif isinstance(change, Deleted):
             self._rows.pop(change.id, None)
         else:
-            self._rows[change.id] = as_doc(change.doc) or {}
+            self._rows[change.id] = _plain(change.doc) or {}
 
     def _take_res(self, res: Res[Any]) -> None:
         operation = res.args.get("oper")
@@ -229,7 +229,7 @@ class Progress:
         if isinstance(answer, Res):
             return framed(reply(answer, self._call.endpoint, below))
         if error is not None:
-            state, note = pill("bad", type(error).__name__), _text_of(error)
+            state, note = pill("bad", type(error).__name__), _text_of(error).removeprefix(f"{self._call.endpoint}: ")
         elif answer is not None:
             state, note = pill("good", "done"), repr(answer)
         else:
@@ -278,21 +278,22 @@ class Badge:
     def html(self) -> Html:
         """See `View`."""
         state = self._state
-        notes: list[str] = []
+        tried = why = None
         if state.retry_at is not None:
             seconds = max(0, round(state.retry_at - time.time()))
-            notes.append(f"try {state.attempt + 1} in {seconds} s" if seconds else f"try {state.attempt + 1} now")
+            when = f"in {seconds} s" if seconds else "now"
+            tried = tag("span", f"try {state.attempt + 1} {when}", class_="rx-muted")
         if state.reason is not None:
-            notes.append(str(state.reason))
+            why = tag("div", str(state.reason), class_="rx-why rx-muted")
         badge = tag(
             "div",
             pill(_TONES.get(state.name, "off"), state.name),
             tag("span", self._where, class_="rx-code"),
             tag("span", _who(self._api), class_="rx-muted"),
-            [tag("span", note, class_="rx-muted") for note in notes],
-            class_="rx-card rx-badge",
+            tried,
+            class_="rx-line",
         )
-        return framed(badge)
+        return framed(tag("div", badge, why, class_="rx-card rx-badge"))
 
 
 def _who(api: ApiService) -> str:
@@ -327,8 +328,13 @@ def _file_line(progress: UploadProgress) -> Html:
 
 def _keyed(docs: Iterable[Any]) -> dict[Any, dict[str, Any]]:
     """Documents by their ``_id``, which is what makes them rows; those without are left out."""
-    made = (doc for doc in map(as_doc, docs) if doc is not None)
+    made = (doc for doc in map(_plain, docs) if doc is not None)
     return {doc["_id"]: doc for doc in made if isinstance(doc.get("_id"), (str, int))}
+
+
+def _plain(doc: Any) -> dict[str, Any] | None:
+    """A document that `table_of` will make fit to be seen, if it comes to be shown; None for what is none."""
+    return dict(doc) if isinstance(doc, Mapping) else as_doc(doc)
 
 
 def _text_of(error: Exception) -> str:

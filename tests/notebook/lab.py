@@ -32,6 +32,39 @@ _FLAGS = [
 ]
 
 
+# How well the least readable text of what we show stands out: the contrast of WCAG, 1 to 21, 4.5 being enough.
+_CONTRAST = """() => {
+    const parts = (text) => {
+        const found = text.match(/[\\d.]+/g).map(Number);
+        const scale = text.startsWith('color(') ? 1 : 255;
+        return [...found.slice(0, 3).map((one) => one / scale), found[3] ?? 1];
+    };
+    const over = (top, below) => [0, 1, 2].map((i) => top[i] * top[3] + below[i] * (1 - top[3]));
+    const behind = (element) => {
+        if (!element) return [1, 1, 1];
+        const own = parts(getComputedStyle(element).backgroundColor);
+        return own[3] === 1 ? own : over(own, behind(element.parentElement));
+    };
+    const light = (color) => {
+        const [r, g, b] = color.map((one) => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    let least = [21, ''];
+    for (const element of document.querySelectorAll('.rxsdk *:not(style)')) {
+        const text = [...element.childNodes].filter((one) => one.nodeType === 3).map((one) => one.data).join('').trim();
+        if (!text) continue;
+        const below = behind(element);
+        const [ink, paper] = [light(over(parts(getComputedStyle(element).color), below)), light(below)];
+        const contrast = (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+        if (contrast < least[0]) least = [contrast, `${element.className}: ${text}`];
+    }
+    return least;
+}"""
+_SPILT = """() => [...document.querySelectorAll('.rxsdk .rx-card')].filter((card) =>
+    card.getBoundingClientRect().right > card.closest('.jp-OutputArea').getBoundingClientRect().right + 1
+).map((card) => card.textContent.slice(0, 80))"""
+
+
 class Lab:
     """One notebook, open in one page."""
 
@@ -70,6 +103,19 @@ class Lab:
         if PICTURES is not None:
             self.output(cell).scroll_into_view_if_needed()
             self.page.screenshot(path=str(PICTURES / f"{name}.png"))
+
+    def theme(self, name: str) -> None:
+        """JupyterLab's light or dark one."""
+        self.page.evaluate("(theme) => jupyterapp.commands.execute('apputils:change-theme', { theme })", name)
+        is_light = "true" if "Light" in name else "false"
+        self.page.wait_for_function(f"document.body.dataset.jpThemeLight === '{is_light}'", timeout=20_000)
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached", timeout=20_000)
+
+    def look(self) -> None:
+        """Fail where something shown can hardly be read, or is wider than its cell."""
+        contrast, text = self.page.evaluate(_CONTRAST)
+        assert contrast >= 4.5, f"contrast {contrast:.1f}: {text}"
+        assert self.page.evaluate(_SPILT) == []
 
     def restart(self) -> None:
         """Restart the kernel, as from the menu."""
@@ -122,7 +168,10 @@ def _server(folder: Path) -> Iterator[str]:
         yield _url_of(server, runtime, folder / ".server.log")
     finally:
         server.terminate()
-        server.wait(20)
+        try:
+            server.wait(20)
+        finally:
+            server.kill()  # no harm when it has ended
 
 
 def _url_of(server: subprocess.Popen[bytes], runtime: Path, log: Path) -> str:

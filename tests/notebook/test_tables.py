@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("IPython", reason="IPython is not installed (extra: notebook)")
 
-from rxsdk import Args, Res
-from rxsdk.notebook import Table, table
+from rxsdk import Args, Res, notebook
+from rxsdk.notebook import Table, table, tables
 from rxsdk.notebook.html import Html, tag
 from rxsdk.notebook.tables import reply, size_text, table_of
 
@@ -102,6 +102,29 @@ def test_long_things_are_cut_and_said_to_be() -> None:
     assert "x" * 121 not in markup.replace('title="' + "x" * 200, "")
 
 
+def test_what_cannot_be_seen_is_made_visible() -> None:
+    markup = shown("a\x00b\x1b[31m\x7f\ud800\n")
+    assert "a␀b␛[31m␡�\n" in markup
+    markup.encode()
+    assert "␀" in tag("b", title="\x00")
+
+
+def test_more_columns_than_anybody_reads() -> None:
+    markup = table_of([{f"attr{n}" + "x" * 200: n for n in range(1000)}])
+    assert "and 976 others" in markup
+    assert len(markup) < 8_000
+
+
+def test_a_table_pays_for_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken_apart: list[Any] = []
+    monkeypatch.setattr(tables, "redact", lambda doc: taken_apart.append(doc) or doc)
+    docs = [{"_id": str(number)} for number in range(100_000)]
+    res: Res[Any] = Res(200, "Found.", Args({"docs": docs}))
+    for markup in (table(docs)._repr_html_(), notebook._docs_html(docs), reply(res)):
+        assert "99,950 more rows" in str(markup)
+    assert len(taken_apart) == 3 * tables.MOST_ROWS + 1  # and what else the reply says
+
+
 def test_what_a_reply_looks_like() -> None:
     res: Res[Any] = Res(
         403, "No.", Args({"code": "CORE_NO", "call_id": "c", "count": 3, "groups": {}, "session": "odd"})
@@ -119,8 +142,8 @@ def test_a_table_of_anything_that_is_a_doc() -> None:
     assert "…000001" in table([Staff(ID, 36)])._repr_html_()
     assert "Holiday" in table(Res(200, "", Args({"docs": [Album("Holiday")]})))._repr_html_()
     assert "No docs." in table([])._repr_html_()
-    assert "1 more rows" in table([{"a": 1}, {"a": 2}], limit=1)._repr_html_()
-    assert repr(table([{"a": 1}])) == "<table of 1 docs>"
+    assert ">1 more row<" in table([{"a": 1}, {"a": 2}], limit=1)._repr_html_()
+    assert repr(table([{"a": 1}])) == "<table of 1 doc>"
     assert isinstance(table([]), Table)
     with pytest.raises(TypeError, match="int is no document"):
         table([1])

@@ -14,6 +14,7 @@ pytest.importorskip("IPython", reason="IPython is not installed (extra: notebook
 from rxsdk import ApiService, Args, CallRejected, File, Res, SDKConfig
 from rxsdk.changes import Created, Deleted, Gap, Snapshot, Updated
 from rxsdk.emulator import Emulator
+from rxsdk.notebook import tables
 from rxsdk.notebook.views import Badge, Live, Progress, View
 from rxsdk.testing import FaultProxy
 from tests.conftest import wait_until
@@ -53,7 +54,7 @@ def test_a_watch_keeps_a_table() -> None:
     source.on_next(message("update", {"_id": "2", "name": "Admiral"}))
     source.on_next(message("delete", {"_id": "1"}))
     source.on_next(message("delete", {"_id": "unknown"}))
-    assert text_of(live) == "live staff 1 docs · 6 messages _id name 2 Admiral"
+    assert text_of(live) == "live staff 1 doc · 6 messages _id name 2 Admiral"
     assert changes.count == 6
     source.on_completed()
     assert text_of(live).startswith("ended staff")
@@ -65,11 +66,11 @@ def test_the_changes_of_a_watch_keep_a_table() -> None:
     live = Live(source, "staff")
     Changes(live)
     for change, expected in [
-        (Snapshot({"1": {"_id": "1", "n": 1}, "2": {"_id": "2", "n": 1}}), "2 docs · 1 messages _id n 1 1 2 1"),
+        (Snapshot({"1": {"_id": "1", "n": 1}, "2": {"_id": "2", "n": 1}}), "2 docs · 1 message _id n 1 1 2 1"),
         (Created("3", {"_id": "3", "n": 1}), "3 docs · 2 messages _id n 1 1 2 1 3 1"),
         (Updated("2", {"_id": "2", "n": 2}), "3 docs · 3 messages _id n 1 1 2 2 3 1"),
         (Deleted("1"), "2 docs · 4 messages _id n 2 2 3 1"),
-        (Gap(ValueError("lost"), datetime.now(UTC)), "2 docs · 5 messages · 1 gaps _id n 2 2 3 1"),
+        (Gap(ValueError("lost"), datetime.now(UTC)), "2 docs · 5 messages · 1 gap _id n 2 2 3 1"),
     ]:
         source.on_next(change)
         assert text_of(live) == f"live staff {expected}"
@@ -81,7 +82,9 @@ def test_what_changed_lights_up_once() -> None:
     Changes(live)
     live.html()
     source.on_next([{"_id": "1", "n": 1}, {"_id": "2", "n": 1}])
-    assert live.html().count('class="rx-fresh"') == 2
+    assert live.html().count('class="rx-fresh"') == 0
+    source.on_next({"_id": "3", "n": 1})
+    assert live.html().count('class="rx-fresh"') == 1
     assert live.html().count('class="rx-fresh"') == 0
     source.on_next([{"_id": "1", "n": 1}, {"_id": "2", "n": 2}])
     assert live.html().count('class="rx-fresh"') == 1
@@ -92,15 +95,44 @@ def test_collections_documents_and_replies() -> None:
     live = Live(source, "x")
     Changes(live)
     for value, expected in [
-        ([{"_id": "1"}], "1 docs · 1 messages _id 1"),
+        ([{"_id": "1"}], "1 doc · 1 message _id 1"),
         (({"_id": "2"}, {"_id": "3"}), "2 docs · 2 messages _id 2 3"),
-        ({"4": {"_id": "4"}}, "1 docs · 3 messages _id 4"),
+        ({"4": {"_id": "4"}}, "1 doc · 3 messages _id 4"),
         ({"_id": "5"}, "2 docs · 4 messages _id 4 5"),
-        (Res(200, "", Args({"docs": [{"_id": "6"}]})), "1 docs · 5 messages _id 6"),
+        (Res(200, "", Args({"docs": [{"_id": "6"}]})), "1 doc · 5 messages _id 6"),
         ([], "0 docs · 6 messages Nothing yet."),
     ]:
         source.on_next(value)
         assert text_of(live) == f"live x {expected}"
+
+
+def test_a_great_collection_is_shown_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who looks at 50 rows pays for 50, however many there are."""
+    taken_apart: list[Any] = []
+    monkeypatch.setattr(tables, "redact", lambda doc: taken_apart.append(doc) or doc)
+    docs = [{"_id": str(number), "n": number} for number in range(100_000)]
+    source: Subject[Any] = Subject()
+    live = Live(source, "x")
+    Changes(live)
+    source.on_next(docs)
+    text = text_of(live)
+    assert text.startswith("live x 100,000 docs")
+    assert text.endswith("49 49 99,950 more rows")
+    assert len(taken_apart) == tables.MOST_ROWS
+    source.on_next({"_id": "7", "n": -7})
+    assert live.html().count('class="rx-fresh"') == 1
+    assert len(taken_apart) == 2 * tables.MOST_ROWS
+
+
+def test_secrets_of_documents_are_not_shown() -> None:
+    doc = {"_id": "1", "password": "S3CRET"}
+    for value in (doc, [doc], message("create", doc), Created("1", doc), Snapshot({"1": doc})):
+        source: Subject[Any] = Subject()
+        live = Live(source, "x")
+        Changes(live)
+        source.on_next(value)
+        assert "1 doc " in text_of(live)
+        assert "S3CRET" not in live.html()
 
 
 def test_other_values_become_a_log() -> None:
@@ -144,7 +176,7 @@ def test_a_call_that_fails_says_why(signed_in: ApiService, unhandled: list[BaseE
     view = Progress(signed_in.call("cinema/read"))
     Changes(view)
     wait_until(lambda: view.is_over)
-    assert text_of(view).startswith(CallRejected.__name__ + " cinema/read")
+    assert text_of(view).startswith(CallRejected.__name__ + " cinema/read 400 ")
     assert unhandled == []
 
 
