@@ -169,6 +169,12 @@ class _Painter:
             self._shown.discard(shown)
             self._changed.notify()
 
+    def flush(self) -> None:
+        """Paint now what has changed."""
+        with self._changed:
+            batch, self._dirty = self._dirty & self._shown, set()
+        self._paint(batch)
+
     def _run(self) -> None:
         while True:
             with self._changed:
@@ -178,13 +184,17 @@ class _Painter:
                 if not self._shown:
                     self._thread = None
                     return
-            for shown in batch:
-                try:
-                    shown.paint()
-                except Exception as error:
-                    report_unhandled(error, "a notebook's display")
-                    shown.dispose()
+            self._paint(batch)
             threading.Event().wait(_PAINT_S)
+
+    @staticmethod
+    def _paint(batch: set[_Shown]) -> None:
+        for shown in batch:
+            try:
+                shown.paint()
+            except Exception as error:
+                report_unhandled(error, "a notebook's display")
+                shown.dispose()
 
 
 class _Cells:
@@ -197,6 +207,10 @@ class _Cells:
         """IPython is about to run a cell: what it showed before is of the past."""
         for shown in self._shown.pop(_this_cell(), []):
             shown.dispose()
+
+    def post_run_cell(self, _result: object) -> None:
+        """A cell has run: what runs notebooks without a frontend keeps nothing that comes between two cells."""
+        _painter.flush()
 
     def add(self, shown: _Shown) -> None:
         self._shown.setdefault(_this_cell(), []).append(shown)
@@ -223,6 +237,7 @@ def install(html: Mapping[type, Callable[[Any], str | None]], views: Mapping[typ
     for kind, view_of in views.items():
         shell.display_formatter.ipython_display_formatter.for_type(kind, partial(_show_as, view_of))
     shell.events.register("pre_run_cell", _cells.pre_run_cell)
+    shell.events.register("post_run_cell", _cells.post_run_cell)
 
 
 def _show_as(view_of: Callable[[Any], View], value: Any) -> None:

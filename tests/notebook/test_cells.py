@@ -31,12 +31,12 @@ class Shell:
     def __init__(self) -> None:
         self.cell = "one"
         self.has_ids = True
-        self.before: list[Callable[[Any], None]] = []
+        self.hooks: dict[str, Callable[[Any], None]] = {}
         self.html: dict[type, Any] = {}
         self.views: dict[type, Any] = {}
         self.displayed: list[tuple[str, dict[str, Any]]] = []
         self.updated: list[tuple[str, dict[str, Any]]] = []
-        self.events = SimpleNamespace(register=lambda name, hook: self.before.append(hook))
+        self.events = SimpleNamespace(register=self.hooks.__setitem__)
         self.display_formatter = SimpleNamespace(
             formatters={"text/html": SimpleNamespace(for_type=self.html.__setitem__)},
             ipython_display_formatter=SimpleNamespace(for_type=self.views.__setitem__),
@@ -47,9 +47,9 @@ class Shell:
 
     def run(self, cell: str, show: Callable[[], object]) -> None:
         self.cell = cell
-        for hook in self.before:
-            hook(None)
+        self.hooks["pre_run_cell"](None)
         show()
+        self.hooks["post_run_cell"](None)
 
     def display(self, bundle: dict[str, Any], *, raw: bool, display_id: str) -> None:
         assert raw
@@ -101,6 +101,16 @@ def test_what_has_ended_is_plain_html(shell: Shell) -> None:
     assert "ended" in bundle["text/html"]
     assert cells._WIDGET not in bundle
     wait_until(lambda: not [one for one in threading.enumerate() if one.name == "rxsdk notebook"])
+
+
+def test_a_cell_leaves_what_is_so_at_its_end(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cells._Painter, "_run", lambda self: None)  # it may come too late
+    monkeypatch.setattr(cells, "_painter", cells._Painter())
+    source: Subject[Any] = Subject()
+    shell.run("one", notebook.live(source)._ipython_display_)
+    shell.run("two", source.on_completed)
+    ((_, bundle),) = shell.updated
+    assert "ended" in bundle["text/html"]
 
 
 @pytest.mark.parametrize("has_ids", [True, False])
