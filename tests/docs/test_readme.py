@@ -141,4 +141,8 @@ def shown(svg: Path) -> set[str]:
     rows: dict[str, str] = {}
     for row, text in re.findall(r'<text [^>]*y="([\d.]+)"[^>]*>(.*?)</text>', svg.read_text("utf-8")):
         rows[row] = rows.get(row, "") + html.unescape(text).replace("\xa0", " ")
-    return {re.sub(r"\s+|[\d.]+ m?s\b.*|\d{4,}", "", line[:60]) for line in rows.values() if _TOLD.match(line)}
+    return {
+        re.sub(r"\s+|[\d.]+ m?s\b.*|\d{4,}|\"[0-9a-f]+…\"", "", line[:60])
+        for line in rows.values()
+        if _TOLD.match(line)
+    }
