@@ -20,6 +20,8 @@ MOST_ROWS = 50
 _MOST_COLUMNS = 14
 _MOST_NAMED = 10
 _LONGEST = 120
+_LONGEST_TITLE = 1000
+_NARROW = 24
 _ID = re.compile(r"[0-9a-f]{24}")
 _LOCALE = re.compile(r"[a-z]{2,3}_[A-Z]{2}")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d)?[.\d]*(?:Z|[+-]\d\d:?\d\d)?")
@@ -132,8 +134,12 @@ def _value(value: Any) -> Child:
         return tag("span", "–", class_="rx-muted")
     if isinstance(value, bool):
         return "✓" if value else "✗"
-    if isinstance(value, (int, float)):
-        return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    if isinstance(value, int):
+        text = f"{value:,}"
+        return tag("span", _short(text), title=_title(text)) if len(text) > _NARROW else text
+    if isinstance(value, float):
+        text = f"{value:.12g}"
+        return text if float(text) == value else tag("span", text, title=repr(value))
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, dict) and value:
@@ -147,7 +153,7 @@ def _text(value: str) -> Child:
     time = _TIME.fullmatch(value)
     if time:
         return tag("span", f"{time[1]} {time[2]}", title=value)
-    return tag("bdi", _short(value), title=value[:1000] if len(value) > _LONGEST else None)
+    return tag("bdi", _short(value), title=_title(value))
 
 
 def _dict(value: dict[str, Any]) -> Child:
@@ -165,7 +171,7 @@ def _dict(value: dict[str, Any]) -> Child:
 
 
 def _worded(text: str, locale: str) -> Html:
-    return tag("bdi", _short(text), lang=locale[:2], title=f"{locale}: {text[:1000]}")
+    return tag("bdi", _short(text), lang=locale[:2], title=f"{locale}: {text[:_LONGEST_TITLE]}")
 
 
 def _json(value: Any) -> Html:
@@ -173,7 +179,12 @@ def _json(value: Any) -> Html:
         text = msgspec.json.encode(value).decode()
     except (TypeError, ValueError, msgspec.MsgspecError):
         text = repr(value)
-    return tag("span", _short(text), class_="rx-code", title=text[:1000] if len(text) > _LONGEST else None)
+    return tag("span", _short(text), class_="rx-code", title=_title(text))
+
+
+def _title(text: str) -> str | None:
+    """The text to point at, where a cell of the table may be too narrow for it."""
+    return text[:_LONGEST_TITLE] if len(text) > _NARROW else None
 
 
 def _short(text: str) -> str:
