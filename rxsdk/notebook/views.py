@@ -69,6 +69,7 @@ class Live:
         self._title = title
         self._lock = threading.Lock()
         self._rows: dict[Any, dict[str, Any]] = {}
+        self._changed: dict[Any, None] = {}  # since they came all together; the latest last
         self._shown: dict[Any, dict[str, Any]] = {}
         self._log: deque[tuple[float, str]] = deque(maxlen=_LOG_LENGTH)
         self._count = 0
@@ -116,7 +117,7 @@ class Live:
             tag("span", counts, class_="rx-muted"),
             class_="rx-head",
         )
-        error = None if self._error is None else tag("div", _text_of(self._error), class_="rx-foot rx-bad")
+        error = None if self._error is None else tag("div", _named(self._error), class_="rx-foot rx-bad")
         return framed(tag("div", head, body, error, class_="rx-card"))
 
     def _counts(self) -> str:
@@ -126,12 +127,15 @@ class Live:
         return f"{counted(len(self._rows), 'doc')} · {counted(self._count, 'message')}{gaps}"
 
     def _table(self) -> Html:
-        before, self._shown = self._shown, dict(islice(self._rows.items(), MOST_ROWS))
-        if not self._rows:
+        rows = self._rows
+        if len(rows) > MOST_ROWS:  # what changes is seen
+            rows = {key: rows[key] for key in reversed(self._changed)} | rows
+        before, self._shown = self._shown, dict(islice(rows.items(), MOST_ROWS))
+        if not rows:
             return tag("div", "Nothing yet.", class_="rx-empty")
         # The first rows are no change.
         fresh = [n for n, (key, doc) in enumerate(self._shown.items()) if before and before.get(key) != doc]
-        return table_of(list(self._rows.values()), fresh=fresh)
+        return table_of(list(rows.values()), fresh=fresh)
 
     def _log_table(self) -> Html:
         rows: list[Mapping[str, Any]] = [
@@ -148,9 +152,9 @@ class Live:
             return
         many = list(value.values()) if isinstance(value, Mapping) and "_id" not in value else value
         if isinstance(many, (list, tuple)) and len(rows := _keyed(many)) == len(many):
-            self._rows = rows
+            self._replace(rows)
         elif row := _keyed([value]):
-            self._rows.update(row)
+            self._put(*row.popitem())
         else:
             self._log.append((time.time(), repr(redact(value))))
 
@@ -158,22 +162,34 @@ class Live:
         if isinstance(change, Gap):
             self._gaps += 1
         elif isinstance(change, Snapshot):
-            self._rows = {key: _plain(doc) or {} for key, doc in change.docs.items()}
+            self._replace({key: _plain(doc) or {} for key, doc in change.docs.items()})
         elif isinstance(change, Deleted):
-            self._rows.pop(change.id, None)
+            self._remove(change.id)
         else:
-            self._rows[change.id] = _plain(change.doc) or {}
+            self._put(change.id, _plain(change.doc) or {})
 
     def _take_res(self, res: Res[Any]) -> None:
         operation = res.args.get("oper")
         if operation == "delete":
             for key in _keyed(res.docs):
-                self._rows.pop(key, None)
+                self._remove(key)
         elif operation is not None:
             for key, doc in _keyed(res.docs).items():
-                self._rows[key] = {**self._rows.get(key, {}), **doc}
+                self._put(key, {**self._rows.get(key, {}), **doc})
         elif "watch" not in res.args:
-            self._rows = _keyed(res.docs)
+            self._replace(_keyed(res.docs))
+
+    def _replace(self, rows: dict[Any, dict[str, Any]]) -> None:
+        self._rows, self._changed = rows, {}
+
+    def _put(self, key: Any, doc: dict[str, Any]) -> None:
+        self._rows[key] = doc
+        self._changed.pop(key, None)
+        self._changed[key] = None
+
+    def _remove(self, key: Any) -> None:
+        self._rows.pop(key, None)
+        self._changed.pop(key, None)
 
 
 class Progress:
@@ -335,6 +351,10 @@ def _keyed(docs: Iterable[Any]) -> dict[Any, dict[str, Any]]:
 def _plain(doc: Any) -> dict[str, Any] | None:
     """A document that `table_of` will make fit to be seen, if it comes to be shown; None for what is none."""
     return dict(doc) if isinstance(doc, Mapping) else as_doc(doc)
+
+
+def _named(error: Exception) -> str:
+    return ": ".join(filter(None, [type(error).__name__, str(error)]))
 
 
 def _text_of(error: Exception) -> str:

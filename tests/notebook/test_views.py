@@ -124,6 +124,23 @@ def test_a_great_collection_is_shown_in_part(monkeypatch: pytest.MonkeyPatch) ->
     assert len(taken_apart) == 2 * tables.MOST_ROWS
 
 
+def test_changes_of_a_great_collection_are_seen() -> None:
+    source: Subject[Any] = Subject()
+    live = Live(source, "x")
+    Changes(live)
+    docs = [{"_id": str(number), "n": number} for number in range(1000)]
+    for value, first_rows in [
+        (docs, "0 0 1 1 2 2"),
+        ({"_id": "700", "n": -700}, "700 -700 0 0 1 1"),
+        (message("create", {"_id": "new", "n": 1000}), "new 1,000 700 -700 0 0"),
+        (Updated("700", {"_id": "700", "n": 7}), "700 7 new 1,000 0 0"),
+        (Deleted("700"), "new 1,000 0 0 1 1"),
+        (Snapshot({doc["_id"]: doc for doc in docs}), "0 0 1 1 2 2"),
+    ]:
+        source.on_next(value)
+        assert text_of(live).split(" _id n ")[1].startswith(first_rows)
+
+
 def test_secrets_of_documents_are_not_shown() -> None:
     doc = {"_id": "1", "password": "S3CRET"}
     for value in (doc, [doc], message("create", doc), Created("1", doc), Snapshot({"1": doc})):
@@ -153,7 +170,7 @@ def test_a_stream_that_fails_says_why() -> None:
     live = Live(source, "x")
     Changes(live)
     source.on_error(ValueError("too <many>"))
-    assert text_of(live) == "failed x 0 docs · 0 messages Nothing yet. too &lt;many&gt;"
+    assert text_of(live) == "failed x 0 docs · 0 messages Nothing yet. ValueError: too &lt;many&gt;"
     source2: Subject[Any] = Subject()
     silent = Live(source2, "x")
     Changes(silent)
