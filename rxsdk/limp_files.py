@@ -12,14 +12,14 @@ from rxsdk.core.transport import Connect
 from rxsdk.files.by_http import ByHttp
 from rxsdk.files.by_lane import ByLane
 from rxsdk.files.http import HttpFiles, HttpSettings
-from rxsdk.files.job import Road
+from rxsdk.files.job import Job, Road
 from rxsdk.files.lane import LaneSettings
 from rxsdk.files.lanes import Lanes
 from rxsdk.files.uploader import Uploader
 from rxsdk.limp_life import LimpLife, made_machine, show_written
 from rxsdk.protocols.limp.machine import LimpMachine
 
-__all__ = ["LimpFiles"]
+__all__ = ["Job", "LimpFiles"]
 
 
 class LimpFiles:

@@ -70,8 +70,7 @@ from rxsdk.secret import Secret
 from rxsdk.telemetry import show_wire, telemetry_for
 
 if TYPE_CHECKING:
-    from rxsdk.files.job import Job
-    from rxsdk.limp_files import LimpFiles
+    from rxsdk.limp_files import Job, LimpFiles
 
 __all__ = ["LimpLife", "checked_auth_docs", "checked_password", "made_machine", "show_written"]
 
@@ -165,7 +164,7 @@ class LimpLife:
         decode: Callable[[Any], Any] | None = None,
     ) -> Call[Any]:
         """A call that is on its way: ``uploads`` first, then ``request``, whose doc names the attributes ``attrs``."""
-        from rxsdk.files.job import Job  # noqa: PLC0415 - most services send none
+        from rxsdk.limp_files import Job  # noqa: PLC0415 - most services send none; what fails is to fail here
 
         hold = partial(self._hold, request)
         call: UploadCall[Any] = UploadCall(

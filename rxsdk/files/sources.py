@@ -126,7 +126,7 @@ def take_files(doc: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Upload]]
         if not any(found):
             continue
         if not all(found):
-            raise UploadError(attr, "list", "holds files and other things; make it all files")
+            raise UploadError(attr, "list", f"holds files, but [{found.index(False)}] is no file; make it all files")
         plain = plain or dict(doc)
         plain[attr] = PLACEHOLDER
         is_listed = files is value

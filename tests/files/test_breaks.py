@@ -6,9 +6,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from reactivex import operators as ops
 
 from rxsdk import ApiService, Call, CallCancelled, CallNotSent, CallOutcomeUnknown, File, RxSdkError, UploadError
 from rxsdk.emulator import Emulator
@@ -206,7 +208,7 @@ def test_a_source_that_gives_nothing_any_more_ends_the_call(emulator: Emulator) 
         check(api, emulator, call, b"")
 
 
-def test_64_mib_through_stock_quotas() -> None:
+def test_64_mib_through_stock_quotas_and_back(tmp_path: Path) -> None:
     """On the clocks of both sides it takes minutes, here seconds; and the progress tells the truth of it."""
     server, client = ManualClock(), FakeClock()
     size = 64 * 1024 * 1024
@@ -221,7 +223,7 @@ def test_64_mib_through_stock_quotas() -> None:
                 if watcher.seen and next_phase(client, watcher) == "waiting_for_quota":
                     for clock in (server, client):
                         clock.advance(60)
-            call.result(20)
+            _id = call.result(20).docs[0]["_id"]
             took = client.now() - began_at
             last = watcher.all()[-1]
             assert (last.sent_bytes, last.total_bytes, last.phase) == (size, size, "done")
@@ -229,3 +231,7 @@ def test_64_mib_through_stock_quotas() -> None:
             assert last.rate_bytes_per_s == pytest.approx(size / took, rel=0.1)
             assert stored(emulator)["it"]["file"] == sent
             assert "waiting_for_quota" in watcher.phases
+
+            named = ("archive", _id, "file", "a.bin")
+            assert api.download_to(tmp_path, *named).result(30).read_bytes() == sent
+            assert b"".join(api.download(*named).pipe(ops.to_list()).result(30)) == sent

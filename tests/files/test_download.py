@@ -6,14 +6,17 @@ import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from reactivex import operators as ops
 
 from rxsdk import ApiService, CallNotSent, DownloadError, File, InvalidCall, SDKConfig
 from rxsdk.emulator import Emulator
+from rxsdk.files.http import PIECE_BYTES
 from tests.conftest import wait_until
 from tests.files.wire import archive_emulator, content, signed_in, upload
+
+CHUNK = 100_000
 
 
 @pytest.fixture
@@ -31,23 +34,23 @@ def made(api: ApiService, data: bytes, name: str = "a.bin") -> tuple[str, str, s
 # -- from a real server
 
 
-@pytest.mark.parametrize("size", [1, 65_536, 300_001])
+@pytest.mark.parametrize("size", [1, 256, PIECE_BYTES, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])
 def test_what_went_up_comes_down(emulator: Emulator, tmp_path: Path, size: int) -> None:
-    with signed_in(emulator, file_chunk_size=100_000) as api:
-        named = made(api, content(size))
+    sent = content(size)
+    assert len(set(sent)) == min(size, 256)
+    with signed_in(emulator, file_chunk_size=CHUNK) as api:
+        named = made(api, sent)
         pieces: list[bytes] = []
-        api.download(*named).pipe().subscribe(pieces.append)
-        assert b"".join(api.download(*named).pipe(_to_list()).result()) == content(size)
+        api.download(*named).subscribe(pieces.append)
+        assert b"".join(api.download(*named).pipe(ops.to_list()).result()) == sent
         wait_until(lambda: sum(map(len, pieces)) == size)
-        assert api.download_to(tmp_path, *named).result() == tmp_path / "a.bin"
-        assert (tmp_path / "a.bin").read_bytes() == content(size)
+        assert b"".join(pieces) == sent
+        call = api.download_to(tmp_path, *named)
+        assert call.result() == tmp_path / "a.bin"
+        assert (tmp_path / "a.bin").read_bytes() == sent
         assert os.listdir(tmp_path) == ["a.bin"]
-
-
-def _to_list() -> Any:
-    from reactivex import operators as ops  # noqa: PLC0415
-
-    return ops.to_list()
+        last = call.progress.result()
+        assert (last.name, last.received_bytes, last.total_bytes, last.phase) == ("a.bin", size, size, "done")
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_the_doc_is_not_changed_and_the_order_is_kept(path: Path) -> None:
 
 
 def test_a_list_of_files_and_other_things_is_refused(path: Path) -> None:
-    assert "files and other things" in problem_of([path, "text"]).problem
+    assert "[1] is no file" in problem_of([path, "text"]).problem
 
 
 def test_a_file_shows_nothing_of_its_content() -> None:

@@ -49,6 +49,26 @@ def test_several_files_in_several_attributes_keep_their_order(emulator: Emulator
         }
 
 
+@pytest.mark.parametrize("window", [1, 2, 7])
+def test_fifty_files_in_several_attributes_with_other_values_between_them(emulator: Emulator, window: int) -> None:
+    with signed_in(emulator, upload_window=window) as api:
+        sizes = [1, CHUNK - 1, CHUNK, CHUNK + 1, 2500]
+        attrs = {f"file{number}": file(sizes[number % 5], number) for number in range(20)}
+        many = [file(sizes[number % 5], 100 + number, name=f"{number}.bin") for number in range(30)]
+        doc = {"title": "50", "file0": attrs.pop("file0"), "many": many, "file": None, **attrs}
+        call = api.call("archive/create", doc=doc)
+        watcher = Watcher(call)
+        call.result(20)
+        assert stored(emulator)["50"] == {
+            "many": [content(sizes[number % 5], 100 + number) for number in range(30)],
+            **{f"file{number}": content(sizes[number % 5], number) for number in range(20)},
+        }
+        places = [(one.attr, one.index) for one in watcher.all()]
+        in_order = [("file0", 0), *(("many", number) for number in range(30)), *((attr, 0) for attr in attrs)]
+        assert [in_order.index(place) for place in places] == sorted(in_order.index(place) for place in places)
+        assert (places[0], places[-1]) == (in_order[0], in_order[-1])
+
+
 def test_files_go_by_a_connection_of_their_own_that_is_kept_for_the_next(emulator: Emulator) -> None:
     with signed_in(emulator) as api:
         for _ in range(2):
