@@ -86,16 +86,17 @@ def _rss() -> int:
 
 async def _live(side: str, url: str, number: int, seconds: float) -> dict[str, float]:
     async with AsyncExitStack() as stack:
-        await _connect(stack, side, url, 1)
+        await connect_clients(stack, side, url, 1)
         before = _rss()
-        await _connect(stack, side, url, number)
+        await connect_clients(stack, side, url, number)
         grown = _rss() - before
         began = time.process_time()
         await asyncio.sleep(seconds)
         return {"bytes": grown, "cpu_s": time.process_time() - began}
 
 
-async def _connect(stack: AsyncExitStack, side: str, url: str, number: int) -> None:
+async def connect_clients(stack: AsyncExitStack, side: str, url: str, number: int) -> None:
+    """So many services, or bare clients of websockets, open until ``stack`` is closed."""
     if side == "ours":
         for _ in range(number):
             await stack.enter_async_context(ApiService(config(url, "running")))
