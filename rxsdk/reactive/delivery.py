@@ -85,6 +85,13 @@ class Laggard(Protocol):
         """Give him some of it; returns whether there is more."""
 
 
+class Slow(Protocol):
+    """A source whose values may take long to deliver."""
+
+    def took_long(self) -> None:
+        """One did."""
+
+
 class Dispatcher:
     """Runs the jobs of one service in order. Jobs may be posted from any thread, before it has a place to run too.
 
@@ -100,8 +107,7 @@ class Dispatcher:
         self.lock = threading.RLock()
         self.policy = _STOCK_POLICY
         self.calls: tuple[Sequence[Any], Iterator[Any]] | None = None  # who is called, and those that are still to be
-        self.until = math.inf  # when, as `time.perf_counter` has it, a job of many steps is to make way
-        self.latest_run: Any = None  # the job posted last, if it is one that can be given more to do
+        self.source: Slow | None = None  # whose value was delivered last
         self._turn = threading.Lock()  # held by the thread that is running jobs
         self._jobs: deque[tuple[Callable[[Any], object], Any]] = deque()
         self._laggards: list[Laggard] = []
@@ -141,7 +147,6 @@ class Dispatcher:
             _late.jobs.append((job, argument))
             return
         self._jobs.append((job, argument))
-        self.latest_run = None
         if not self._due:
             self._due = True
             if self._thread is not None:
@@ -161,9 +166,9 @@ class Dispatcher:
             except BaseException as out:  # in a turn of its own: whoever called this has more to do
                 self._loop.call_soon(_raise, out)
 
-    def go_on_with(self, job: Callable[[V], object], argument: V) -> None:
-        """The job that runs makes way, and wants to go on before the others."""
-        self._jobs.appendleft((job, argument))
+    def jobs(self) -> list[tuple[Callable[[Any], object], Any]]:
+        """Those that are not done, the one that runs first."""
+        return list(self._jobs)
 
     def add_laggard(self, laggard: Laggard, had: float = 0.0) -> None:
         """Give ``laggard`` turns from now on; called by a job.
@@ -205,7 +210,7 @@ class Dispatcher:
         self.is_abandoned = True
         self.lock = threading.RLock()
         self._turn = threading.Lock()
-        self._jobs.clear()
+        self._jobs = deque()
         self._laggards.clear()
         _late.jobs.clear()
         self._closed = True
@@ -265,13 +270,16 @@ class Dispatcher:
                 now = time.perf_counter()
                 while True:
                     if jobs and (not laggards or now < self._laggards_wait_until):
-                        self.until = min(until, now + SLICE_S)
-                        job, argument = jobs.popleft()
+                        job, argument = jobs[0]
                         try:
                             job(argument)
                         except Exception as error:
                             report_unhandled(error, "delivery")
-                        now = time.perf_counter()
+                        finally:
+                            jobs.popleft()
+                        began_at, now = now, time.perf_counter()
+                        if now - began_at > SLICE_S and self.source is not None:
+                            self.source.took_long()
                     elif laggards:
                         now = self._give_turn(now)
                     elif self._last is not None:
@@ -282,6 +290,7 @@ class Dispatcher:
                     if now > until and not self._closed:
                         return
             finally:
+                self.source = None
                 self._turn.release()
 
     def _give_turn(self, now: float) -> float:

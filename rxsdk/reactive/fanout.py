@@ -1,12 +1,13 @@
 """`Fanout`: how one hot source gives each value to all its subscribers, and what becomes of those that lag.
 
-Floor 2. All subscribers share one log of values. Those *in step* share one place in it too: for each value the
-dispatcher has one job, which gives it to all of them before the next value's turn comes, as a Subject does, and in
-order with everything else that the service tells. A subscription is *apart*, with a place of its own, when it
+Floor 2. For each value the dispatcher has one job, which gives it to all who are *in step* before the next value's turn
+comes, as a Subject does, and in order with everything else that the service tells. A subscription is *apart*, with a
+place of its own among the values, when it
 
 - came while values waited that are not for it: it is in step as soon as the others reach its place;
 - takes so long in ``on_next`` that the others would wait for it: then it is behind, and the dispatcher gives it what it
-  missed in turns of its own, when nobody else waits. Caught up, it is in step again.
+  missed in turns of its own, when nobody else waits. Caught up, it is in step again. What the others were given and
+  somebody behind was not is kept in a log, which there is for no other purpose.
 
 So a slow subscriber costs the others one callback at a time (two, until it is found out), and its lag is its own. What
 waits for it is bounded by its mailbox; when that is full, its policy decides. While a callback keeps everybody waiting,
@@ -22,11 +23,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from rxsdk.errors import DeliveryOverflow
-from rxsdk.reactive.delivery import SLICE_S, Dispatcher
+from rxsdk.reactive.delivery import Dispatcher
 from rxsdk.reactive.subscription import Place, Subscription, end, give
 
 __all__ = ["Fanout"]
@@ -39,21 +40,11 @@ _HELD_UP = 262_144
 _NEVER = 1 << 62
 
 
-class Run:
-    """A job: so many values of one source, one after the other, with nothing else posted in between."""
-
-    __slots__ = ("fanout", "left")
-
-    def __init__(self, fanout: Fanout) -> None:
-        self.fanout = fanout
-        self.left = 1
-
-
 class Fanout:
-    """The subscribers of one source and the log that they share.
+    """The subscribers of one source, and what those behind have yet to be given.
 
-    Value number ``n`` is ``_log[n - _posted]``, so that nothing is counted anew when the log loses its oldest. The
-    dispatcher's lock guards all fields.
+    Values are numbered. Number ``n`` waits in the dispatcher's jobs until ``n < _delivered``; then, as long as somebody
+    is behind, it is ``_log[n - _delivered]``. The dispatcher's lock guards all fields.
     """
 
     # These are the class's until they are used: most calls use none but the first.
@@ -65,7 +56,6 @@ class Fanout:
     _look_at = 0  # when there are more than this, a mailbox may be full
     _began_with = 0  # how many there were when those in step began with the last value
     _excused = 0  # up to this one, they waited because somebody's callback went on
-    _open_run: Run | None = None  # the latest job that is not done
     _slices = -1  # how many the dispatcher had had at the last look
     _is_slow = False  # the last value took long: see who takes so long with the next
     _has_ended = False
@@ -89,21 +79,13 @@ class Fanout:
 
     def _post(self, value: Any, delivered: Delivered | None = None) -> None:
         """Give ``value`` to all who have joined, and tell ``delivered`` when that is done."""
-        if self._log is None:
-            self._log = deque()
-        self._log.append(value)
+        if delivered is None:
+            self._dispatcher.post(Fanout._deliver, (self, value))
+        else:
+            self._dispatcher.post(Fanout._deliver_and_tell, (self, value, delivered))
         self._posted = posted = self._posted + 1
         if posted > self._look_at:
             self._look_for_full_mailboxes()
-        dispatcher, run = self._dispatcher, self._open_run
-        if delivered is not None:
-            dispatcher.post(self._deliver_and_tell, delivered)
-        elif run is not None and dispatcher.latest_run is run:
-            run.left += 1
-        else:
-            self._open_run = run = Run(self)
-            dispatcher.post(Fanout._deliver, run)
-            dispatcher.latest_run = run
 
     def _post_end(self) -> None:
         """After all that was posted, tell everybody the end: ``_error``, or that it is complete."""
@@ -135,7 +117,7 @@ class Fanout:
                     break
                 if place.rest is None:
                     log: Any = self._log
-                    value = log[place.at - self._posted]
+                    value = log[place.at - self._delivered]
                     place.at += 1
                     self._forget_what_all_had()
                 elif place.rest:
@@ -155,41 +137,28 @@ class Fanout:
     # -- on the dispatcher
 
     @staticmethod
-    def _deliver(run: Run) -> bool:
-        """The values of ``run``, to all who are in step; returns whether the last one was given to anybody."""
-        self = run.fanout
+    def _deliver(told: tuple[Fanout, Any]) -> bool:
+        """The value, to all who are in step; returns whether there was anybody."""
+        self, value = told
         dispatcher = self._dispatcher
-        log: Any = self._log
-        subscriptions: tuple[Subscription, ...] = ()
-        began_at = time.perf_counter()
-        try:
-            while True:
-                with dispatcher.lock:
-                    if not run.left:
-                        if self._open_run is run:
-                            self._open_run = None
-                        return bool(subscriptions)
-                    run.left -= 1
-                    if self._apart:
-                        self._gather()
-                    value = log[self._delivered - self._posted] if self._apart else log.popleft()
-                    self._delivered += 1
-                    self._began_with = self._posted
-                    subscriptions = self._in_step
-                if self._is_slow:
-                    self._deliver_timed(subscriptions, value)
-                    began_at = time.perf_counter()
-                else:
-                    give(dispatcher, subscriptions, value)
-                    ended_at = time.perf_counter()
-                    self._is_slow = ended_at - began_at > SLICE_S
-                    began_at = ended_at
-                if began_at > dispatcher.until:
-                    dispatcher.go_on_with(Fanout._deliver, run)
-                    return bool(subscriptions)
-        except BaseException:
-            dispatcher.go_on_with(Fanout._deliver, run)
-            raise
+        with dispatcher.lock:
+            if self._apart:
+                self._gather()
+            self._delivered += 1
+            if self._apart:
+                self._keep(value)
+            self._began_with = self._posted
+            subscriptions = self._in_step
+        if self._is_slow:
+            self._deliver_timed(subscriptions, value)
+        else:
+            dispatcher.source = self
+            give(dispatcher, subscriptions, value)
+        return bool(subscriptions)
+
+    def took_long(self) -> None:
+        """What was delivered last kept everybody waiting."""
+        self._is_slow = True
 
     def _deliver_timed(self, subscriptions: Sequence[Subscription], value: Any) -> None:
         """Whoever takes more than a millisecond goes on by itself."""
@@ -213,9 +182,11 @@ class Fanout:
                     self._set_apart(subscription, self._delivered).is_behind = True
                     dispatcher.add_laggard(subscription, took)
 
-    def _deliver_and_tell(self, delivered: Delivered) -> None:
+    @staticmethod
+    def _deliver_and_tell(told: tuple[Fanout, Any, Delivered]) -> None:
+        self, value, delivered = told
         number = self._delivered
-        was_handed = self._deliver(Run(self))
+        was_handed = Fanout._deliver((self, value))
         with self._dispatcher.lock:
             if self._oldest() <= number:  # somebody lags, and is given it later
                 if self._receipts is None:
@@ -238,6 +209,13 @@ class Fanout:
         here = [one for one in self._apart if not _place(one).is_behind and _place(one).at <= self._delivered]
         if here:
             self._put_in_step(here)
+
+    def _keep(self, value: Any) -> None:
+        """For those who are behind."""
+        if self._log is None:
+            self._log = deque()
+        self._log.append(value)
+        self._forget_what_all_had()
 
     def _catch_up(self, subscription: Subscription, place: Place) -> None:
         place.is_behind = False
@@ -277,9 +255,10 @@ class Fanout:
 
     def _forget_what_all_had(self) -> None:
         oldest = self._oldest()
-        log: Any = self._log
-        for _ in range(len(log) - (self._posted - oldest)):
-            log.popleft()
+        log = self._log
+        if log is not None:
+            for _ in range(len(log) - (self._delivered - oldest)):
+                log.popleft()
         while self._receipts and self._receipts[0][0] < oldest:
             _, was_handed, delivered = self._receipts.popleft()
             self._dispatcher.post(delivered, was_handed or self._is_heard())
@@ -329,14 +308,21 @@ class Fanout:
         """It is still given what its mailbox held, and then told."""
         place = self._set_apart(subscription, at)
         place.size = size
-        log: Any = self._log
-        first = len(log) - (self._posted - at)
-        place.rest = deque(islice(log, first, first + size))
+        log = self._log or ()
+        first = len(log) - (self._delivered - at)
+        place.rest = deque(islice(chain(log, self._waiting()), first, first + size))
         self._leave(subscription)
         if not place.is_behind:
             place.is_behind = True
             # By a job, because a job with the value that was kept for it may still be under way.
             self._dispatcher.post(self._dispatcher.add_laggard, subscription)
+
+
+    def _waiting(self) -> Sequence[Any]:
+        """The values that are not delivered yet; the job of the latest that is may still be under way."""
+        mine = (Fanout._deliver, Fanout._deliver_and_tell)
+        told = [argument for job, argument in self._dispatcher.jobs() if job in mine and argument[0] is self]
+        return [value for _, value, *_ in told[len(told) - (self._posted - self._delivered) :]]
 
 
 def _place(subscription: Subscription) -> Place:

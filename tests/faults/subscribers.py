@@ -215,7 +215,7 @@ def run(seconds: float, seed: int, threads: int = 4) -> Report:
     report.left = {
         "in step": sum(len(source._in_step) for source in sources),
         "apart": sum(len(source._apart) for source in sources),
-        "values": sum(len(source._log) for source in sources),
+        "values": sum(len(source._log or ()) for source in sources),
         "jobs": len(dispatcher._jobs) + len(dispatcher._laggards),
     }
     del crowd, sources, one
