@@ -317,7 +317,6 @@ class Fanout:
             # By a job, because a job with the value that was kept for it may still be under way.
             self._dispatcher.post(self._dispatcher.add_laggard, subscription)
 
-
     def _waiting(self) -> Sequence[Any]:
         """The values that are not delivered yet; the job of the latest that is may still be under way."""
         mine = (Fanout._deliver, Fanout._deliver_and_tell)

@@ -65,9 +65,9 @@ from rxsdk.protocols.limp.events import (
     WatchEnded,
     WatchRenewed,
 )
-from rxsdk.protocols.limp.phases import Move, Phase, next_phase
+from rxsdk.protocols.limp.phases import CLOSED, READY, Move, Phase, next_phase
 from rxsdk.protocols.limp.quota import Pace, QuotaPolicy, TokenBucket
-from rxsdk.protocols.limp.request import Progress, Request, is_text
+from rxsdk.protocols.limp.request import ENDED, WAITING, WATCHING, WRITTEN, Request, is_text
 from rxsdk.protocols.limp.res import ANON_SID, Res, Session
 from rxsdk.protocols.limp.signing import LIFETIME_S, SigningKey
 from rxsdk.secret import Secret
@@ -203,7 +203,7 @@ class LimpMachine:
 
     def submit(self, request: Request, now: float) -> None:
         """Take a call over; what becomes of it arrives as an event."""
-        if self.phase is Phase.CLOSED:
+        if self.phase is CLOSED:
             self._end(request, CallNotSent(request.endpoint, "the service is closed"))
             return
         if len(self._queue) + len(self._await_auth) >= self._max_queued_calls:
@@ -223,10 +223,10 @@ class LimpMachine:
 
         A watch is deleted on the server and ends well.
         """
-        if request.progress is Progress.ENDED:
+        if request.progress is ENDED:
             return
         if request.opened:
-            if request.progress is Progress.WATCHING:
+            if request.progress is WATCHING:
                 self._delete_watch(request.call_id)
             self._forget(request)
             self._report_end(request, WatchEnded(request))
@@ -241,7 +241,7 @@ class LimpMachine:
     def _go_on_holding(self, request: Request) -> None:
         """The application gave up on an auth that is on its way; the server will change the session all the same."""
         unheard = Request(request.endpoint, timeout_s=request.timeout_s)
-        unheard.call_id, unheard.key, unheard.progress = request.call_id, request.key, Progress.WRITTEN
+        unheard.call_id, unheard.key, unheard.progress = request.call_id, request.key, WRITTEN
         unheard.written_at = request.written_at
         self._in_flight[unheard.call_id] = self._session_request = unheard
         if request.timeout_s is not None and request.written_at is not None:
@@ -305,13 +305,13 @@ class LimpMachine:
     def _survive_loss(self, request: Request, reason: Exception, now: float) -> None:
         if request.listener is None:
             self._deadlines.clear(request)
-            request.progress = Progress.ENDED  # our own: verify, heartbeat, reauth, watch/delete
+            request.progress = ENDED  # our own: verify, heartbeat, reauth, watch/delete
         elif request.opened:
-            request.progress = Progress.WAITING
+            request.progress = WAITING
             request.lost = request.lost or (reason, self._heard_at)
             self._deadlines.clear(request)
             self._to_renew.append(request)
-        elif request.progress is Progress.WAITING:
+        elif request.progress is WAITING:
             self._urgent[request] = None
         elif request.endpoint.lower().endswith("/watch"):
             self._repeat(request, request.expires)  # it dies with its connection: making it again repeats nothing
@@ -324,7 +324,7 @@ class LimpMachine:
 
     def _repeat(self, request: Request, until: float | None) -> None:
         """Back before the queue, to be written (and signed) anew before ``until``."""
-        request.progress = Progress.WAITING
+        request.progress = WAITING
         if not request.opened:
             request.call_id = ""
         if until is not None:
@@ -353,7 +353,7 @@ class LimpMachine:
         return frames
 
     def _next_to_write(self, now: float) -> Request | None:
-        if self.phase is Phase.READY:
+        if self.phase is READY:
             if not self._pace.is_open(now):
                 return self._next_in_spite_of_quota()
             while queue := self._urgent or self._queue:
@@ -416,7 +416,7 @@ class LimpMachine:
 
     def _note_written(self, request: Request, key: SigningKey, now: float) -> None:
         request.key = key
-        request.progress = Progress.WRITTEN
+        request.progress = WRITTEN
         self._in_flight[request.call_id] = request
         if request.changes_session:
             self._session_request = request
@@ -505,7 +505,7 @@ class LimpMachine:
         if "session" in res.args:
             self._take_session(res)
         watch = res.args.get("watch")
-        if request.progress is Progress.WATCHING:
+        if request.progress is WATCHING:
             self._events.append(CallReplied(request, res, False))
             return
         if request.opened or (type(watch) is str and request.may_watch and request.listener is not None):
@@ -517,7 +517,7 @@ class LimpMachine:
         if request.listener is not None:
             self._report_end(request, CallReplied(request, res, True))
             return
-        request.progress = Progress.ENDED
+        request.progress = ENDED
         self._events.append(MessageReceived(res))
         if request is self._verify:
             self._verify = None
@@ -531,7 +531,7 @@ class LimpMachine:
     def _received_watch(self, request: Request, res: Res[Any]) -> None:
         lost, request.lost = request.lost, None
         self._deadlines.clear(request)
-        request.progress = Progress.WATCHING
+        request.progress = WATCHING
         request.opened = True
         request.expires = None  # it goes on until it is deleted
         # That a watch was made anew is no change of its docs.
@@ -542,7 +542,7 @@ class LimpMachine:
         """ "its reply carries args.watch as a list of ids" """
         for watch in watches:
             request = self._in_flight.get(watch) if type(watch) is str else None
-            if request is not None and request.progress is Progress.WATCHING:
+            if request is not None and request.progress is WATCHING:
                 self._forget(request)
                 self._report_end(request, WatchEnded(request))
 
@@ -560,7 +560,7 @@ class LimpMachine:
         if request.listener is not None:
             self._report_end(request, CallFailed(request, CallRejected(request.endpoint, res), res))
             return
-        request.progress = Progress.ENDED
+        request.progress = ENDED
         self._events.append(MessageReceived(res))
         self._own_request_refused(request, res, now)
 
@@ -659,13 +659,13 @@ class LimpMachine:
     def _note_waiting(self) -> None:
         """Most calls are written as soon as they are submitted; one that is not may wait so long and no longer."""
         for request in self._just_submitted:
-            waits = request.progress is Progress.WAITING and request.written_at is None and not request.opened
+            waits = request.progress is WAITING and request.written_at is None and not request.opened
             if waits and request.deadline is None and request.write_by is not None:
                 self._deadlines.set(request, request.write_by)
         self._just_submitted.clear()
 
     def _expire(self, request: Request) -> None:
-        if request.progress is Progress.WAITING:
+        if request.progress is WAITING:
             self._forget(request)
             sure = request.written_at is None  # else it was written before, and lost: it may have run
             error = (CallNotSent if sure else CallOutcomeUnknown)(request.endpoint, self._why_waiting(request))
@@ -747,12 +747,12 @@ class LimpMachine:
 
     def _end(self, request: Request, error: RxSdkError) -> None:
         if request.listener is None:
-            request.progress = Progress.ENDED
+            request.progress = ENDED
         else:
             self._report_end(request, CallFailed(request, error))
 
     def _report_end(self, request: Request, event: Event) -> None:
-        request.progress = Progress.ENDED
+        request.progress = ENDED
         self._events.append(event)
 
     def _end_all(self, reason: str, cause: RxSdkError | None) -> None:

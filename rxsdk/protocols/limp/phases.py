@@ -9,7 +9,7 @@ from enum import Enum
 
 from rxsdk.errors import LocalProtocolError
 
-__all__ = ["Move", "Phase", "next_phase"]
+__all__ = ["CLOSED", "READY", "Move", "Phase", "next_phase"]
 
 
 class Phase(Enum):
@@ -21,6 +21,9 @@ class Phase(Enum):
     AUTHENTICATING = "authenticating"  # bringing the session of before back
     READY = "ready"
     CLOSED = "closed"
+
+
+READY, CLOSED = Phase.READY, Phase.CLOSED  # asked for at every call; see `rxsdk.protocols.limp.request.WAITING`
 
 
 class Move(Enum):
