@@ -116,8 +116,10 @@ class Dispatcher:
         self._due = False
         self._slice_s = SLICE_S
         self._slice_ends = 0.0  # that of this turn of the loop
-        self.slices = 0  # that there were on the caller's loop
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._fed_by: asyncio.AbstractEventLoop | None = None  # the loop that jobs are posted on
+        self._turns = 0
+        self._turn_goes_on = False
         self._thread: SdkThread | None = None
         self._tokens: SimpleQueue[None] = SimpleQueue()  # one wakes the thread
         self._closed = False
@@ -130,12 +132,13 @@ class Dispatcher:
 
     def run_on_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run jobs on ``loop``, a slice a turn."""
-        self._loop = loop
+        self._loop = self._fed_by = loop
         if self._jobs:
             self._call_slice(loop)
 
-    def run_on_thread(self, name: str) -> None:
-        """Run jobs on a thread of their own."""
+    def run_on_thread(self, name: str, fed_by: asyncio.AbstractEventLoop | None = None) -> None:
+        """Run jobs on a thread of their own; most are posted on the loop ``fed_by``."""
+        self._fed_by = fed_by
         self._thread = SdkThread(name, self._run)
         self._thread.start()
         if self._jobs:
@@ -160,7 +163,6 @@ class Dispatcher:
         A reader that has more to hand up calls this in between, so that what it made dies young.
         """
         if self._due and self._loop is not None and time.perf_counter() < self._slice_ends:
-            self.slices += 1
             try:
                 self._run_jobs(self._slice_ends)
             except BaseException as out:  # in a turn of its own: whoever called this has more to do
@@ -187,6 +189,19 @@ class Dispatcher:
         """The subscription whose callback runs at this moment, on whatever thread; None when none does."""
         calls = self.calls
         return None if calls is None else calls[0][len(calls[0]) - length_hint(calls[1]) - 1]
+
+    def turn(self) -> int | None:
+        """The number of this turn of the loop that posts, among those in which this was asked; elsewhere None."""
+        if self._fed_by is None or running_loop() is not self._fed_by:
+            return None
+        if not self._turn_goes_on:
+            self._turn_goes_on = True
+            self._fed_by.call_soon(self._turn_ended)
+        return self._turns
+
+    def _turn_ended(self) -> None:
+        self._turn_goes_on = False
+        self._turns += 1
 
     def run_if_closed(self) -> None:
         """Who posted for a late subscriber calls this after letting go of `lock`: nobody else runs jobs any more.
@@ -240,7 +255,6 @@ class Dispatcher:
 
     def _slice(self, loop: asyncio.AbstractEventLoop) -> None:
         """What fits in a slice; the rest in the next turn, so that the loop breathes."""
-        self.slices += 1
         try:
             self._run_jobs(time.perf_counter() + self._slice_s)
         finally:

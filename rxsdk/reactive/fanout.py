@@ -12,7 +12,7 @@ place of its own among the values, when it
 So a slow subscriber costs the others one callback at a time (two, until it is found out), and its lag is its own. What
 waits for it is bounded by its mailbox; when that is full, its policy decides. While a callback keeps everybody waiting,
 those in step are not to blame and are let be, for `_HELD_UP` values: the one whose callback it is, is not. The same
-goes for what comes all in one turn of the loop that delivers, which nobody can have taken.
+goes for what comes all in one turn of the connection's loop, which nobody can have taken.
 
 Two subscriptions are two mailboxes: while one lags, one of them may hear a value before the other hears an older one.
 Branches of a pipeline that must keep in step share one subscription (``stream.share()``).
@@ -56,7 +56,8 @@ class Fanout:
     _look_at = 0  # when there are more than this, a mailbox may be full
     _began_with = 0  # how many there were when those in step began with the last value
     _excused = 0  # up to this one, they waited because somebody's callback went on
-    _slices = -1  # how many the dispatcher had had at the last look
+    _came_at_once = 0  # up to this one, so many came in one turn of the loop that nobody can have taken them
+    _turn: int | None = None  # that of the loop at the last look
     _is_slow = False  # the last value took long: see who takes so long with the next
     _has_ended = False
     _receipts: deque[tuple[int, bool, Delivered]] | None = None  # who is to be told when all had a value
@@ -250,8 +251,6 @@ class Fanout:
             self._apart = tuple(one for one in self._apart if one is not subscription)
             place.is_apart = False
             self._forget_what_all_had()
-        if self._delivered == self._posted and not self._is_heard():
-            self._log = self._open_run = None  # an empty deque takes 0.7 KiB
 
     def _forget_what_all_had(self) -> None:
         oldest = self._oldest()
@@ -259,6 +258,8 @@ class Fanout:
         if log is not None:
             for _ in range(len(log) - (self._delivered - oldest)):
                 log.popleft()
+            if not log:
+                self._log = None  # an empty deque takes 0.7 KiB
         while self._receipts and self._receipts[0][0] < oldest:
             _, was_handed, delivered = self._receipts.popleft()
             self._dispatcher.post(delivered, was_handed or self._is_heard())
@@ -269,20 +270,21 @@ class Fanout:
 
     def _look_for_full_mailboxes(self) -> None:
         """Something may be the matter with somebody's mailbox. (Not often: see ``_look_at``.)"""
-        called, slices = self._dispatcher.called(), self._dispatcher.slices
-        if slices == self._slices and self._dispatcher.loop is not None:
-            self._excused = self._posted  # all in one turn of the loop: nobody had a chance to take any
-        self._slices = slices
+        dispatcher = self._dispatcher
+        called, turn = dispatcher.called(), dispatcher.turn()
+        if turn is not None and turn == self._turn and (called is None or dispatcher.loop is None):
+            self._came_at_once = self._posted  # else it is a callback that brings so much
+        self._turn = turn
         if called is not None:
             self._excused = self._posted
             if 2 * (self._posted - self._began_with) < self._posted - self._delivered:
                 called = None  # most of what waits came before its callback began
         look_at = _NEVER
         for subscription in self._in_step:
-            excused = 0 if subscription is called else self._excused
+            excused = max(self._came_at_once, 0 if subscription is called else self._excused)
             look_at = min(look_at, self._check_mailbox(subscription, self._delivered, excused))
         for subscription in self._apart:
-            look_at = min(look_at, self._check_mailbox(subscription, _place(subscription).at, 0))
+            look_at = min(look_at, self._check_mailbox(subscription, _place(subscription).at, self._came_at_once))
         self._look_at = look_at
         self._forget_what_all_had()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -17,6 +18,7 @@ from rxsdk import (
     CallRejected,
     CollectionTooLarge,
     Created,
+    DeliveryPolicy,
     DocTypeMismatch,
     Gap,
     InvalidCall,
@@ -114,6 +116,31 @@ def test_without_a_snapshot_changes_only(api: ApiService) -> None:
     delete(api, create(api, "other"), soft=False)
     assert notes.kinds(5) == ["Created", "Updated", "Deleted", "Created", "Deleted"]
     assert [notes.told[1].before, notes.told[2].doc["rank"], notes.told[4].doc] == [None, 7, None]
+
+
+@pytest.mark.parametrize("loop", ["own", "running"])
+def test_one_message_may_tell_of_more_than_a_mailbox_holds(emulator: Emulator, loop: Any) -> None:
+    docs = [{"_id": f"{number:024d}"} for number in range(1000)]
+    told: list[Any] = []
+    end: list[Any] = []
+
+    def slowly(change: Any) -> None:
+        told.append(change.id)
+        time.sleep(0.02 if len(told) < 3 else 0)
+
+    async def scene() -> None:
+        config = emulator.config(loop=loop, delivery=DeliveryPolicy(mailbox_size=100))
+        async with ApiService(config) as api:
+            await api.auth("email", emulator.admin_email, emulator.admin_password)
+            api.watch("album/watch").subscribe(slowly, end.append)
+            await api.call("album/read")  # answered after the watch was made
+            (asked,) = [one.payload for one in emulator.received if one.payload["endpoint"] == "album/watch"]
+            args = {"oper": "create", "docs": docs, "call_id": asked["call_id"], "watch": asked["call_id"]}
+            emulator.push(json.dumps({"status": 200, "msg": "", "args": args}))
+            await asyncio.to_thread(wait_until, lambda: len(told) == 1000 or end)
+
+    asyncio.run(scene())
+    assert (told, end) == ([doc["_id"] for doc in docs], [])
 
 
 def test_what_is_heard_while_the_read_is_on_its_way_is_the_last_word(api: ApiService, emulator: Emulator) -> None:
