@@ -20,10 +20,11 @@ class Html(str):
 
 Child: TypeAlias = "str | list[Child] | None"
 
-# What cannot be seen, or cannot be sent to a frontend: its picture (␛, ␀) or, half a character, a �.
+# What cannot be seen, turns what follows around, or cannot be sent to a frontend: its picture (␛, ␀) or a �.
 _UNSEEN = {
     **{code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n\r"},
     0x7F: 0x2421,
+    **dict.fromkeys([*range(0x80, 0xA0), 0x202D, 0x202E], 0xFFFD),
     **dict.fromkeys(range(0xD800, 0xE000), 0xFFFD),
 }
 _STYLE = Html(f"<style>{(files(__package__) / 'style.css').read_text('utf-8')}</style>")

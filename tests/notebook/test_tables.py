@@ -111,6 +111,7 @@ def test_what_cannot_be_seen_is_made_visible() -> None:
     markup = shown("a\x00b\x1b[31m\x7f\ud800\n")
     assert "a␀b␛[31m␡�\n" in markup
     markup.encode()
+    assert "�evil��" in shown("\u202eevil\u202d\x9b")
     assert "␀" in tag("b", title="\x00")
 
 
