@@ -79,7 +79,12 @@ class Watch(Stream[Change[D]]):
         self.opening: _Opening | None = None
 
     def __repr__(self) -> str:
-        return f"<Watch {self.watch.endpoint}>"
+        return f"<Watch {self.endpoint}>"
+
+    @property
+    def endpoint(self) -> str:
+        """What is watched: ``module/method``."""
+        return self.watch.endpoint
 
     def subscribe(
         self,

@@ -3,7 +3,7 @@
 A leaf; the extra ``notebook`` (anywidget, IPython). Import it in a cell; from then on what ends a cell shows itself:
 
 - a `Res`, or a list of documents, as a table;
-- a `Call` as its progress: files going up, then its reply; a watch as a live table;
+- a `Call` as its progress: files going up, then its reply; a watch, of `call` or `watch`, as a live table;
 - an `ApiService` as a badge: its state, why, the next try, who is signed in.
 
 `live` shows any Observable, `table`, `progress` and `badge` say it in so many words, also with ``IPython.display``.
@@ -28,6 +28,7 @@ from rxsdk.notebook.tables import MOST_ROWS, as_doc, counted, reply, table_of
 from rxsdk.notebook.views import Badge, Live, Progress, View
 from rxsdk.protocols.limp.res import Res
 from rxsdk.reactive.call import Call
+from rxsdk.watch import Watch
 
 __all__ = ["Display", "Table", "badge", "live", "progress", "table"]
 
@@ -64,7 +65,8 @@ def live(source: Observable[Any], title: str | None = None) -> Display:
     """An Observable as a live table, for as long as its cell is not run again.
 
     Messages and changes of a watch create, change and take away rows; a list of documents is the whole table, one
-    document with an ``_id`` is a row of it; other values become a log of the latest.
+    document with an ``_id`` is a row of it; other values become a log of the latest. Of more than 50 rows those that
+    changed last are shown, the latest first.
     """
     name = title or getattr(source, "endpoint", None) or "stream"
     return Display(lambda: Live(source, name), f"<live {name}>")
@@ -93,6 +95,10 @@ def table(docs: Iterable[Any] | Res[Any], limit: int = MOST_ROWS) -> Table:
     return Table(made, limit)
 
 
+def _live_watch(watch: Watch[Any]) -> View:
+    return Live(watch, watch.endpoint)
+
+
 def _docs_html(values: list[Any]) -> str | None:
     """A list is shown as a table when it holds documents of a server, and left as it is otherwise."""
     are_docs = bool(values) and all(
@@ -107,4 +113,6 @@ def _card(docs: list[Any], limit: int) -> Html:
     return framed(tag("div", table_of(docs, limit=limit), class_="rx-card"))
 
 
-install({Res: lambda res: framed(reply(res)), list: _docs_html}, {Call: Progress, ApiService: Badge})
+install(
+    {Res: lambda res: framed(reply(res)), list: _docs_html}, {Call: Progress, Watch: _live_watch, ApiService: Badge}
+)

@@ -16,7 +16,8 @@ pytest.importorskip("anywidget", reason="anywidget is not installed (extra: note
 
 from ipywidgets.widgets import widget as widgets
 
-from rxsdk import ApiService, Args, Call, Res, notebook
+from rxsdk import ApiService, Args, Call, Res, Watch, notebook
+from rxsdk.emulator import Emulator
 from rxsdk.notebook import cells
 from rxsdk.notebook.views import Live
 from tests.conftest import wait_until
@@ -185,6 +186,18 @@ def test_types_are_shown_by_themselves(shell: Shell, api: ApiService) -> None:
     shell.run("one", lambda: shell.views[Call](call))
     wait_until(lambda: shell.updated)
     assert "Found 0 docs" not in shell.displayed[0][1]["text/html"]
+
+
+def test_a_watch_shows_itself(shell: Shell, signed_in: ApiService, emulator: Emulator) -> None:
+    cells.install({}, {Watch: notebook._live_watch})
+    watch = signed_in.watch("staff/watch", snapshot="staff/read")
+    assert repr(notebook.live(watch)) == "<live staff/watch>"
+    assert emulator.watches == 0
+    shell.run("one", lambda: shell.views[Watch](watch))
+    assert "staff/watch" in shell.displayed[0][1]["text/html"]
+    wait_until(lambda: emulator.watches == 1)
+    shell.run("one", lambda: None)
+    wait_until(lambda: emulator.watches == 0)
 
 
 def test_outside_of_a_kernel_nothing_is_installed(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

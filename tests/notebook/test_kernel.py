@@ -247,7 +247,7 @@ def test_a_closed_service_is_shown_as_such(kernel: Kernel, emulator: Emulator) -
     for code, state in [
         ("display(badge(api), api)", ">closed<"),
         ("waiting", ">ended<"),
-        ('live(api.watch("staff/watch"))', ">failed<"),
+        ('api.watch("staff/watch")', ">failed<"),
     ]:
         kernel.run(code)
         kernel.see(state)
