@@ -24,6 +24,8 @@ from rxsdk.secret import Secret
 __all__ = ["ENDED", "WAITING", "WATCHING", "WRITTEN", "Progress", "Request", "check_seconds", "is_text", "make_request"]
 
 _ENDPOINT = re.compile(r"[^\s/]+/[^\s/]+")
+_SMALL_BYTES = 1_000_000
+"""With so much or less in it, a frame is far from too large."""
 
 
 class _Endpoint(NamedTuple):
@@ -146,22 +148,11 @@ def make_request(
     Raises:
         InvalidCall: an argument cannot make a call; the error names it.
     """
-    if not isinstance(endpoint, str) or not _known(endpoint).is_valid:
+    # What nearly every call is made of is asked for first, each time: a type that is exactly this one is quickly told.
+    if not isinstance(endpoint, str) or not (known := _known(endpoint)).is_valid:
         raise InvalidCall(ascii(endpoint)[:80], "endpoint", 'must be "module/method"')
     if not isinstance(await_auth, bool):
         raise InvalidCall(endpoint, "await_auth", "must be True or False")
-    if (
-        query is not None
-        and type(query) is not list
-        and (isinstance(query, (str, bytes, bytearray, memoryview)) or not isinstance(query, Sequence))
-    ):
-        raise InvalidCall(endpoint, "query", f'must be a list, such as [{{"_id": …}}], not {type(query).__name__}')
-    for index, item in enumerate(query if query is not None else ()):
-        if item is None or isinstance(item, (str, int, float)):  # the server would pass over it in silence
-            problem = f'must be an object, such as {{"_id": …}}, or a list of them, not {type(item).__name__}'
-            raise InvalidCall(endpoint, f"query[{index}]", problem)
-    if doc is not None and not isinstance(doc, Mapping):
-        raise InvalidCall(endpoint, "doc", f"must be a dict, not {type(doc).__name__}")
     if sid is not None and not is_text(sid):
         raise InvalidCall(endpoint, "sid", "must be a non-empty string")
     if token is not None and not is_text(token):
@@ -170,23 +161,49 @@ def make_request(
         check_seconds(endpoint, "timeout_s", timeout_s)
     if queue_timeout_s is not None:
         check_seconds(endpoint, "queue_timeout_s", queue_timeout_s)
-    query_json = encode_part(endpoint, "query", list(query)) if query is not None and len(query) else b"[]"
-    doc_json = encode_part(endpoint, "doc", dict(doc)) if doc else b"{}"
+    query_json = b"[]" if query is None else _encoded_query(endpoint, query)
+    doc_json = b"{}" if doc is None else _encoded_doc(endpoint, doc)
     size = len(query_json) + len(doc_json)
-    if frame_size(size + 4 * (len(endpoint) + len(sid or "") + len(token or ""))) > MAX_FRAME_BYTES:
-        problem = f"make a frame over 4 MiB ({size:,} bytes of JSON); the server would close the connection"
-        raise InvalidCall(endpoint, "query and doc", problem)
+    if size + len(endpoint) > _SMALL_BYTES or sid is not None or token is not None:
+        _check_size(endpoint, size, size + 4 * (len(endpoint) + len(sid or "") + len(token or "")))
     return Request(
         endpoint,
         query_json,
         doc_json,
-        await_auth=await_auth,
-        sid=sid,
-        token=token,
-        timeout_s=timeout_s,
-        queue_timeout_s=queue_timeout_s,
-        idempotent=_known(endpoint).is_repeatable if idempotent is None else idempotent,
+        await_auth,
+        sid,
+        token,
+        timeout_s,
+        queue_timeout_s,
+        known.is_repeatable if idempotent is None else idempotent,
     )
+
+
+def _encoded_query(endpoint: str, query: Any) -> bytes:
+    if type(query) is not list:
+        if isinstance(query, (str, bytes, bytearray, memoryview)) or not isinstance(query, Sequence):
+            raise InvalidCall(endpoint, "query", f'must be a list, such as [{{"_id": …}}], not {type(query).__name__}')
+        query = list(query)
+    for index, item in enumerate(query):
+        # The server would pass over it in silence.
+        if type(item) is not dict and (item is None or isinstance(item, (str, int, float))):
+            problem = f'must be an object, such as {{"_id": …}}, or a list of them, not {type(item).__name__}'
+            raise InvalidCall(endpoint, f"query[{index}]", problem)
+    return encode_part(endpoint, "query", query)
+
+
+def _encoded_doc(endpoint: str, doc: Any) -> bytes:
+    if type(doc) is not dict:
+        if not isinstance(doc, Mapping):
+            raise InvalidCall(endpoint, "doc", f"must be a dict, not {type(doc).__name__}")
+        doc = dict(doc)
+    return encode_part(endpoint, "doc", doc)
+
+
+def _check_size(endpoint: str, size: int, most: int) -> None:
+    if frame_size(most) > MAX_FRAME_BYTES:
+        problem = f"make a frame over 4 MiB ({size:,} bytes of JSON); the server would close the connection"
+        raise InvalidCall(endpoint, "query and doc", problem)
 
 
 def is_text(value: object) -> bool:
@@ -202,6 +219,8 @@ def is_text(value: object) -> bool:
 
 def check_seconds(endpoint: str, name: str, value: Any) -> None:
     """Raise `InvalidCall` unless ``value`` is a finite number of seconds above 0."""
+    if type(value) is float and 0.0 < value <= sys.float_info.max:
+        return
     # Compared so, NaN and what is too large for a float fail too.
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not 0 < value <= sys.float_info.max:
