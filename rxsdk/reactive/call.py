@@ -30,6 +30,22 @@ T = TypeVar("T")
 _log = logging.getLogger("rxsdk")
 
 
+class _Unseen:
+    """The failure of a call that nobody has looked at; logged when it is dropped so.
+
+    An object of its own, for what has a ``__del__`` is dropped slowly, and most calls are answered.
+    """
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error: Exception | None = error
+
+    def __del__(self) -> None:
+        if self.error is not None:
+            _log.warning("a failed call that nobody looked at: %s", self.error)
+
+
 class Outcome(HotStream[T]):
     """What something that is under way comes to: its one answer, or the many of a watch, or its error.
 
@@ -45,7 +61,7 @@ class Outcome(HotStream[T]):
     _latest: Any = NOTHING
     _is_over = False
     _error: Exception | None = None
-    _was_seen = False
+    _unseen: _Unseen | None = None
     _was_left = False
     _waiters: tuple[Callable[[], None], ...] = ()
 
@@ -79,7 +95,7 @@ class Outcome(HotStream[T]):
         dispatcher = self._dispatcher
         with dispatcher.lock:
             if self._is_over:
-                self._was_seen = True
+                self._see()
                 dispatcher.post(self._tell_outcome_to, (subscription,))
             else:
                 if self._latest is not NOTHING:
@@ -189,8 +205,9 @@ class Outcome(HotStream[T]):
             self._is_over = True
             waiters, self._waiters = self._waiters, ()
             if self._is_heard():
-                self._was_seen = True
                 self._post_end()
+            elif self._error is not None and not isinstance(self._error, CallCancelled):
+                self._unseen = _Unseen(self._error)
         if not self._dispatcher.is_abandoned:  # else they wait in the process that this one was forked from
             for waiter in waiters:
                 waiter()
@@ -224,7 +241,7 @@ class Outcome(HotStream[T]):
             return cast(T, self._first)
         if error is None:
             raise SequenceContainsNoElementsError
-        self._was_seen = True
+        self._see()
         try:
             raise error
         finally:
@@ -238,10 +255,11 @@ class Outcome(HotStream[T]):
             self._was_left = True
         self._cancel(self, False)
 
-    def __del__(self) -> None:
-        error = getattr(self, "_error", None)
-        if error is not None and not self._was_seen and not isinstance(error, CallCancelled):
-            _log.warning("a failed call that nobody looked at: %s", error)
+    def _see(self) -> None:
+        """Somebody is told its error, if it has one."""
+        unseen, self._unseen = self._unseen, None
+        if unseen is not None:
+            unseen.error = None
 
 
 class Call(Outcome[T]):

@@ -124,11 +124,6 @@ def test_an_await_given_up_before_the_failure_saw_nothing(table: Table, caplog: 
     assert len(unseen(caplog)) == 1
 
 
-def test_a_call_that_was_never_made_is_dropped_silently(caplog: pytest.LogCaptureFixture) -> None:
-    Call.__new__(Call).__del__()
-    assert unseen(caplog) == []
-
-
 # -- nothing is kept alive
 
 
