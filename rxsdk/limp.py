@@ -215,7 +215,7 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
         """
         config = self._config or self._needed_config()
         uploads: Sequence[Upload] = ()
-        if doc is not None and isinstance(doc, Mapping):
+        if doc is not None and (type(doc) is dict or isinstance(doc, Mapping)):
             doc, uploads = take_files(doc)
         request = make_request(
             endpoint,

@@ -31,6 +31,7 @@ __all__ = ["File", "Source", "Upload", "take_files"]
 
 Buffer = bytes | memoryview
 
+_NO_FILES = frozenset({str, int, float, bool, dict, NoneType})
 _MOST_HEAD_BYTES = 16 * 1024
 """Of a chunk's particulars: with the largest chunk they just fit into a frame."""
 
@@ -121,6 +122,8 @@ def take_files(doc: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Upload]]
     uploads: list[Upload] = []
     plain: dict[str, Any] | None = None
     for attr, value in doc.items():
+        if type(value) in _NO_FILES:
+            continue
         files = value if type(value) in (list, tuple) else [value]
         found = [_is_file(item) for item in files]
         if not any(found):
