@@ -261,7 +261,10 @@ def callbacks_of(on_next: Any, on_error: OnError, on_completed: OnCompleted) -> 
     if on_next is not None and callable(getattr(on_next, "on_next", None)):
         on_next, on_error, on_completed = on_next.on_next, on_next.on_error, on_next.on_completed
     for callback in (on_next, on_error, on_completed):
-        if callback is not None and _is_async(callback):
+        if callback is None:
+            continue
+        code = getattr(callback, "__code__", None)  # first: this is asked at each subscribe
+        if bool(code.co_flags & _MAKES_COROUTINE) if code is not None else _is_async(callback):
             name = "on_next" if callback is on_next else "on_error" if callback is on_error else "on_completed"
             instead = "write: async for value in stream: await …"
             raise TypeError(f"{name} must not be async, nobody would await it; {instead}")
@@ -269,8 +272,5 @@ def callbacks_of(on_next: Any, on_error: OnError, on_completed: OnCompleted) -> 
 
 
 def _is_async(callback: Any) -> bool:
-    """Whether calling it only makes a coroutine. The flag of the code first: this is asked at each subscribe."""
-    code = getattr(callback, "__code__", None)
-    if code is not None:
-        return bool(code.co_flags & _MAKES_COROUTINE)
+    """Whether calling it, which is no function, only makes a coroutine."""
     return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(type(callback).__call__)
