@@ -118,6 +118,7 @@ async def _try(story: Story, number: int, step: Step) -> Outcome:
         story.screen.failed(reason)
         return Outcome(number, step.title, "failed", reason, round(loop.time() - started, 6))
     seconds = loop.time() - started
+    await asyncio.sleep(0)  # what the tap saw until now it tells in this turn
     story.screen.proven(proven, seconds)
     return Outcome(number, step.title, "ok", proven, round(seconds, 6))
 
