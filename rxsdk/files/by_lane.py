@@ -136,8 +136,7 @@ class ByLane:
                 res = await self._outcome(lane, chunk.request, chunk.answer)
             except CallRejected as error:
                 self._note_refusal(lane, refusals, error)
-                if behind:
-                    await asyncio.wait([one.answer.future for one in behind])
+                if behind:  # their answers are not waited for: behind a missing chunk 1 the server gives none
                     raise _FileSpoiled from error
                 transfer.on_their_way[0] = await self._send_chunk(transfer, chunk.number, chunk.content)
             else:

@@ -65,7 +65,7 @@ def test_refused_for_quota_it_is_posted_again_after_the_minute() -> None:
     server, client = ManualClock(), FakeClock()
     with (
         archive_emulator(api_level="6.1", quotas="stock", clock=server, conn_timeout_s=1e6) as emulator,
-        signed_in(emulator, clock=client, timeout_s=None) as api,
+        signed_in(emulator, clock=client) as api,
     ):
         base = emulator.http_url
         while True:  # until this address has used its minute up

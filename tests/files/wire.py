@@ -47,9 +47,12 @@ def archive_emulator(**settings: Any) -> Emulator:
 def signed_in(emulator: Emulator, *, clock: Any = None, connect: Any = None, **settings: Any) -> Iterator[ApiService]:
     """A service on ``emulator``, the administrator signed in; chunks are small.
 
-    With a ``clock`` of its own it has no heartbeats: minutes in one go would be heartbeats not answered.
+    With a ``clock`` of its own it has no heartbeats and no deadlines: while the clock runs ahead of the network, a
+    minute in one go, they would all be missed.
     """
-    stock = {"reconnect": FAST, "file_chunk_size": CHUNK, "heartbeat_interval_s": 30.0 if clock is None else 1e6}
+    stock: dict[str, Any] = {"reconnect": FAST, "file_chunk_size": CHUNK}
+    if clock is not None:
+        stock |= {"heartbeat_interval_s": 1e6, "timeout_s": None, "queue_timeout_s": 1e6}
     config = emulator.config(**{**stock, **settings})
     with ApiService(config, clock=clock, connect=connect) as api:
         api.auth("email", emulator.admin_email, emulator.admin_password).result()
