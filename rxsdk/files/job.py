@@ -67,7 +67,7 @@ class Answer:
 
 
 class Job:
-    """See the module; it also listens to what becomes of it on the main connection.
+    """See the module.
 
     Args:
         request: the call itself, as a model: each time it is sent it is sent anew.
@@ -95,7 +95,6 @@ class Job:
         self.task: asyncio.Task[None]
         self.is_admitted = False
         self.sent: Request | None = None  # the call itself, as it was last submitted
-        self.admission: asyncio.Future[None] | None = None
         self.interruption: RxSdkError | None = None
         self.is_taken_back = False
         self.starts_over = False
@@ -106,18 +105,6 @@ class Job:
     def is_written(self) -> bool:
         """Whether the server may have heard of the call itself."""
         return self.sent is not None and self.sent.written_at is not None
-
-    def admit(self) -> None:
-        """Its turn on the main connection has come."""
-        if self.admission is not None and not self.admission.done():
-            self.admission.set_result(None)
-
-    def fail(self, error: RxSdkError) -> None:
-        """The machine gave it up before its turn came."""
-        if self.admission is not None and not self.admission.done():
-            self.admission.set_exception(error)
-            self.admission.exception()
-        self.end(error)
 
     def end(self, outcome: Any) -> None:
         """Tell its outcome, an error or the answer; the first one counts."""

@@ -72,7 +72,7 @@ class LaneSettings:
 class Lane:
     """One such connection. ``lost`` says why it has ended, once it has."""
 
-    def __init__(self, settings: LaneSettings, life: Life, session: Any, on_change: Callable[[Lane], None]) -> None:
+    def __init__(self, settings: LaneSettings, life: Life, session: Any, on_end: Callable[[Lane], None]) -> None:
         self.slots = asyncio.Semaphore(settings.window)
         self.quota_opens_at = float("-inf")
         self.claims: set[Claim] = set()
@@ -83,7 +83,7 @@ class Lane:
         self.gone: asyncio.Future[None] = life.lease.loop.create_future()
         self._settings = settings
         self._clock = life.clock
-        self._on_change = on_change
+        self._on_end = on_end
         self._machine = settings.machine()
         self._machine.session = session
         self._ends: list[asyncio.Task[None]] = []
@@ -125,7 +125,7 @@ class Lane:
         if self.lost is None:
             self.lost = error
             task = self._loop.create_task(self._connection.close(), name="rxsdk upload lane")
-            task.add_done_callback(lambda _: self._on_change(self))
+            task.add_done_callback(lambda _: self._on_end(self))
             self._ends.append(task)
             self._end_requests()
 
@@ -147,7 +147,7 @@ class Lane:
         for future in (self.ready, self.gone):
             if not future.done():
                 future.set_result(None)
-        self._on_change(self)
+        self._on_end(self)
 
     def _moved(self, state: ConnectionState) -> None:
         self.trouble = state.reason or self.trouble

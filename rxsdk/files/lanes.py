@@ -125,7 +125,7 @@ class Lanes:
                 return lane
         if len(lanes) >= self._settings.most:
             return None
-        lane = Lane(self._settings, self._life, self._session(), self._changed)
+        lane = Lane(self._settings, self._life, self._session(), self._ended)
         self._lanes.append(lane)
         return lane
 
@@ -133,12 +133,12 @@ class Lanes:
         del self._idle[lane]
         lane.end(ConnectionLost("no longer wanted"))
 
-    def _changed(self, lane: Lane) -> None:
-        if lane.lost is not None:
-            if lane in self._idle:
-                self._idle.pop(lane).cancel()
-            if not lane.ending and lane in self._lanes:
-                self._lanes.remove(lane)
+    def _ended(self, lane: Lane) -> None:
+        """It ends, or has ended: then it is forgotten."""
+        if lane in self._idle:
+            self._idle.pop(lane).cancel()
+        if not lane.ending and lane in self._lanes:
+            self._lanes.remove(lane)
         self._give()
 
 

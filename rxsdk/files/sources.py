@@ -14,7 +14,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,7 +221,9 @@ class _PathSource:
             _check_state(self._state, os.fstat(file.fileno()))
             left = self.info.size
             while left:
-                chunk = await _read(file.read, min(size, left))
+                chunk = await file.read(min(size, left))
+                if len(chunk) < min(size, left):
+                    raise EOFError("became shorter after the call was made")
                 left -= len(chunk)
                 if not left:  # before the last chunk goes out, and with it the file
                     _check_state(self._state, os.fstat(file.fileno()))
@@ -344,14 +346,3 @@ class _IterableSource:
         if len(waiting) != left:
             raise EOFError(f"gave {'more' if len(waiting) > left else 'fewer'} bytes than its size")
         yield bytes(waiting)
-
-
-async def _read(read: Callable[[int], Awaitable[bytes]], size: int) -> bytes:
-    """``size`` bytes, in several goes if ``read`` likes it so, as raw files may."""
-    chunk = await read(size)
-    while len(chunk) < size:
-        more = await read(size - len(chunk))
-        if not more:
-            raise EOFError("became shorter after the call was made")
-        chunk += more
-    return chunk

@@ -25,6 +25,14 @@ __all__ = ["Uploader"]
 _MOST_STARTS = 5
 
 
+class _Turn(Answer):
+    """A listener for the moment when a call's turn has come."""
+
+    def admit(self) -> None:
+        """It has."""
+        self.reply(None, final=True)
+
+
 class Uploader:
     """See the module.
 
@@ -129,19 +137,15 @@ class Uploader:
     async def _admission(self, job: Job) -> None:
         """Wait for its turn on the main connection."""
         job.is_admitted = False
-        job.admission = self._life.lease.loop.create_future()
         ticket = job.request.anew()
         ticket.has_files = True
-        ticket.listener = job
+        turn = ticket.listener = _Turn()
         self._queue(ticket)
         try:
-            await job.admission
+            await turn.future
         except asyncio.CancelledError:
-            ticket.listener = Answer()
             self._withdraw(ticket)
             raise
-        finally:
-            job.admission = None
         job.is_admitted = True
 
     def _ended(self, job: Job, task: asyncio.Task[None]) -> None:

@@ -1,0 +1,183 @@
+"""Lanes: what befalls the connections beside the main one, and how a call with files fares by that."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rxsdk import ApiService, CallNotSent, CallOutcomeUnknown, RemoteProtocolError, VerifyRefused
+from rxsdk.emulator import Emulator
+from rxsdk.testing import FakeClock
+from tests.conftest import wait_until
+from tests.files.wire import FAST, Watcher, archive_emulator, content, file, next_phase, signed_in, stored, upload
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with archive_emulator() as running:
+        yield running
+
+
+def came_in(emulator: Emulator, endpoint: str) -> list[int]:
+    """The connections on which it did, in order."""
+    return [got.connection for got in emulator.received if got.payload["endpoint"] == endpoint]
+
+
+def until_over(clock: FakeClock, watcher: Watcher) -> None:
+    """Let time pass, little by little, until the call has ended."""
+
+    def is_over() -> bool:
+        clock.advance(0.05)
+        return watcher.is_over
+
+    wait_until(is_over, timeout_s=20)
+
+
+# -- opening
+
+
+def test_a_lane_that_is_not_let_in_says_why_and_the_next_is_opened(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+        emulator.refuse_next("conn/verify", 403, "CORE_NO", "Not you.")
+        with pytest.raises(CallNotSent, match=r"no connection for its files could be opened: .*Not you\.") as caught:
+            upload(api, file=file(10)).result()
+        assert isinstance(caught.value.__cause__, VerifyRefused)
+        upload(api, file=file(10)).result()
+        assert stored(emulator) == {"a": {"file": content(10)}}
+
+
+def test_a_lane_that_does_not_come_up_is_waited_for_no_longer_than_the_call_may_wait(emulator: Emulator) -> None:
+    clock = FakeClock()
+    with signed_in(emulator, clock=clock) as api:
+        emulator.silence("conn/verify")
+        call = api.call("archive/create", doc={"title": "a", "file": file(10)}, queue_timeout_s=5.0)
+        wait_until(lambda: len(came_in(emulator, "conn/verify")) == 2)
+        clock.advance(5.1)
+        with pytest.raises(CallNotSent, match="no connection for its files could be opened within 5 s"):
+            call.result(20)
+        emulator.clear_script()
+        assert upload(api, file=file(10)).error is None
+
+
+def test_who_waits_for_others_waits_no_longer_than_the_call_may(emulator: Emulator) -> None:
+    clock = FakeClock()
+    with signed_in(emulator, clock=clock) as api:
+        emulator.silence("file/upload", times=1)
+        first = upload(api, "first", file=file(10))
+        wait_until(lambda: came_in(emulator, "file/upload"))
+        call = api.call("archive/create", doc={"title": "a", "file": file(10)}, queue_timeout_s=5.0)
+        lanes = api._inside._made_files.uploader._lanes  # type: ignore[union-attr]
+        wait_until(lambda: lanes._turns)
+        clock.advance(5.1)
+        with pytest.raises(CallNotSent, match="other uploads to file took more than 5 s"):
+            call.result(20)
+        first.cancel()
+        upload(api, "next", file=file(10)).result(20)
+        assert stored(emulator) == {"next": {"file": content(10)}}
+
+
+# -- while it is there
+
+
+def test_a_lane_that_no_longer_answers_is_given_up_and_the_files_start_over(emulator: Emulator) -> None:
+    clock = FakeClock()
+    with signed_in(emulator, clock=clock, heartbeat_interval_s=30.0) as api:
+        for endpoint in ("file/upload", "heart/beat"):
+            emulator.silence(endpoint)
+        call = upload(api, file=file(3000))
+        watcher = Watcher(call)
+        wait_until(lambda: came_in(emulator, "file/upload"))
+        clock.advance(30)
+        wait_until(lambda: len(came_in(emulator, "heart/beat")) == 2)
+        emulator.clear_script()
+        clock.advance(10)
+        until_over(clock, watcher)
+        assert call.result().status == 200
+        assert "restarting" in watcher.phases
+        assert stored(emulator) == {"a": {"file": content(3000)}}
+
+
+def test_a_lane_lost_while_it_waits_for_its_minute_is_not_waited_for(emulator: Emulator) -> None:
+    clock = FakeClock()
+    with signed_in(emulator, clock=clock) as api:
+        emulator.refuse_next("file/upload", 429, "CORE_REQ_SESSION_QUOTA_HIT")
+        call = upload(api, file=file(3000))
+        watcher = Watcher(call)
+        wait_until(lambda: watcher.seen and next_phase(clock, watcher) == "waiting_for_quota")
+        emulator.drop_connections()
+        until_over(clock, watcher)
+        assert call.result().status == 200
+        assert clock.now() < 60
+        assert stored(emulator) == {"a": {"file": content(3000)}}
+
+
+def test_a_call_that_may_be_repeated_is_when_its_answer_is_lost(emulator: Emulator) -> None:
+    lost: list[Any] = []
+
+    def lose(payload: dict[str, Any]) -> None:
+        if not lost:
+            lost.append(payload)
+            emulator.drop_connections()
+
+    with signed_in(emulator) as api:
+        emulator.reply_to("archive/create", lose)
+        doc = {"title": "a", "file": file(3000)}
+        assert api.call("archive/create", doc=doc, idempotent=True).result(20).status == 200
+        assert lost
+        assert stored(emulator) == {"a": {"file": content(3000)}}
+
+
+def test_another_word_than_accepted_ends_the_call(emulator: Emulator) -> None:
+    """After it nobody knows what the server has."""
+    with signed_in(emulator) as api:
+        emulator.reply_to("file/upload", status=200, msg="Chunk accepted", times=1)  # of one: "Last chunk accepted"
+        with pytest.raises(CallNotSent, match="file/upload was answered 'Chunk accepted', not 'last chunk") as caught:
+            upload(api, file=file(10)).result()
+        assert isinstance(caught.value.__cause__, RemoteProtocolError)
+        upload(api, file=file(10)).result()
+        assert stored(emulator) == {"a": {"file": content(10)}}
+
+
+def test_what_a_lane_hears_is_shown_and_what_it_cannot_read_is_dropped(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "rxsdk.wire")
+    with signed_in(emulator, debug=True) as api:
+        seen: list[str] = []
+        api.init().subscribe(lambda res: seen.append(res.msg))
+        upload(api, file=file(10)).result()
+        [lane] = came_in(emulator, "file/upload")
+        emulator.push({"status": 200, "msg": "News.", "args": {}}, connection=lane)
+        emulator.push("{nonsense", connection=lane)
+        wait_until(lambda: "News." in seen and "dropped: " in caplog.text)
+        upload(api, file=file(10)).result()
+        assert came_in(emulator, "file/upload") == [lane, lane]
+        assert "Last chunk accepted" in seen
+        assert "→ file/upload" in caplog.text
+        assert emulator.admin_password not in caplog.text
+
+
+# -- the end of the loop
+
+
+@pytest.mark.parametrize("endpoint", ["file/upload", "archive/create"])
+def test_by_the_end_of_asyncio_run_lanes_and_uploads_end_too(emulator: Emulator, endpoint: str) -> None:
+    async def main() -> Any:
+        api = ApiService(emulator.config(reconnect=FAST))
+        api.init()
+        await api.auth("email", emulator.admin_email, emulator.admin_password)
+        emulator.silence(endpoint)
+        call = upload(api, file=file(10))
+        await asyncio.to_thread(wait_until, lambda: came_in(emulator, endpoint))
+        return api, call
+
+    api, call = asyncio.run(main())
+    expected = CallNotSent if endpoint == "file/upload" else CallOutcomeUnknown
+    with pytest.raises(expected, match="cancelled"):
+        call.result()
+    wait_until(lambda: emulator.connections == 0)
+    assert api.state.name == "closed"
