@@ -19,7 +19,7 @@ from websockets.exceptions import InvalidHandshake, InvalidProxy, InvalidStatus,
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 
-from rxsdk.core.framing import framed
+from rxsdk.core.framing import frame_size, framed, take_messages
 from rxsdk.core.transport import (
     CLOSE_TIMEOUT_S,
     MESSAGES_AT_ONCE,
@@ -79,7 +79,7 @@ async def open_websocket(handshake: Handshake) -> Transport:
     except Exception as error:
         raise _failed(handshake.url, error) from error
     assert isinstance(opened, _Opening)
-    return _WebSocketTransport(opened, is_text=handshake.is_text)
+    return _WebSocketTransport(opened, handshake)
 
 
 def _failed(url: str, error: Exception) -> ConnectFailed:
@@ -98,23 +98,61 @@ class _Opening(ClientConnection):
 
     def __init__(self, protocol: ClientProtocol, **settings: Any) -> None:
         super().__init__(protocol, **settings)
-        self.early: list[Event] = []
+        self.early = b""  # not read yet
+        self.events: list[Event] = []  # read, because it hung up
+        self._read = b""
+
+    def data_received(self, data: bytes) -> None:
+        if self.protocol.state is _OPEN:
+            self.early += data
+            return
+        self._read += data
+        _, end, early = self._read.partition(b"\r\n\r\n")  # of the server's answer
+        answer = len(data) - len(early) if end else len(data)
+        super().data_received(data[:answer])
+        if self.protocol.state is _OPEN:
+            self.early = early
+        elif early:
+            super().data_received(data[answer:])
 
     def process_event(self, event: Event) -> None:
         if self.response is None:
             super().process_event(event)
         else:
-            self.early.append(event)
+            self.events.append(event)
+
+    def eof_received(self) -> None:
+        self._catch_up()
+        super().eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._catch_up()
+        super().connection_lost(exc)
+
+    def _catch_up(self) -> None:
+        early, self.early = self.early, b""
+        if early:
+            super().data_received(early)
 
 
 class _WebSocketTransport(asyncio.BufferedProtocol):
-    """An open WebSocket: the protocol's frames on asyncio's transport, messages pushed on."""
+    """An open WebSocket: the protocol's frames on asyncio's transport, messages pushed on.
+
+    Messages that come whole, as nearly all do, are taken out of what was read at once, for a quarter of what the
+    protocol takes for a frame. It is given everything else, frame by frame: control frames, fragments, what comes in
+    several reads, is too large or makes no sense.
+    """
 
     __slots__ = (
+        "_begun",
         "_gone",
+        "_in_fragments",
+        "_is_over",
+        "_limit",
         "_lost",
         "_messages",
         "_opcode",
+        "_owed",
         "_parts",
         "_parts_wanted",
         "_receiver",
@@ -126,12 +164,17 @@ class _WebSocketTransport(asyncio.BufferedProtocol):
         "transport",
     )
 
-    def __init__(self, opened: _Opening, *, is_text: bool) -> None:
+    def __init__(self, opened: _Opening, handshake: Handshake) -> None:
         self.protocol = protocol = opened.protocol
         self.transport = opened.transport
         self.subprotocol: str | None = protocol.subprotocol
         self.paused = opened.paused
-        self._opcode = Opcode.TEXT if is_text else Opcode.BINARY
+        self._opcode = Opcode.TEXT if handshake.is_text else Opcode.BINARY
+        self._limit = handshake.max_message_bytes
+        self._begun = b""  # of the head of a frame
+        self._owed = 0  # so much of a frame, which the protocol has begun with, is still to come
+        self._in_fragments = False
+        self._is_over = False  # the server said goodbye, or broke the protocol
         self._receiver: Receiver | None = None
         self._messages: list[bytes] = []  # not handed over yet
         self._parts: list[bytes] = []
@@ -177,10 +220,10 @@ class _WebSocketTransport(asyncio.BufferedProtocol):
         return _read_buffer.view
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.protocol.receive_data(_read_buffer.view[:nbytes])  # type: ignore[arg-type] # is copied within
-        events = self.protocol.events_received()
+        self._read(bytes(_read_buffer.view[:nbytes]))
         self.send_data()  # pongs, and the answer to a goodbye
-        self._take(events)
+        if self._receiver is not None:
+            self._hand_over(self._receiver)
         self._look_for_end()
 
     def eof_received(self) -> None:
@@ -207,11 +250,13 @@ class _WebSocketTransport(asyncio.BufferedProtocol):
         self.protocol.logger = library_log  # in place of one with ``opened`` in it
         assert opened.response is not None
         opened.response.headers.clear()  # the protocol keeps it
-        self._take(opened.early)
+        self._take(opened.events)
+        self._read(opened.early)
         if self._gone.done():
             self._end()
         else:
             self.transport.set_protocol(self)
+            self.send_data()
             self._look_for_end()
 
     def send_data(self) -> None:
@@ -220,20 +265,40 @@ class _WebSocketTransport(asyncio.BufferedProtocol):
         if data and not self.transport.is_closing():
             self.transport.writelines(data)
 
+    def _read(self, data: bytes) -> None:
+        data = self._begun + data
+        at = self._pass_on(data[: self._owed])
+        while True:
+            if not self._in_fragments and not self._is_over:
+                at = take_messages(data, at, 0x80 | self._opcode, self._limit, self._messages)
+            size = frame_size(data, at)
+            if size is None:
+                break
+            self._owed = size
+            at += self._pass_on(data[at : at + size])
+        self._begun = data[at:]
+
+    def _pass_on(self, data: bytes) -> int:
+        """Let the protocol read ``data``, of one frame; returns the size of it."""
+        self._owed -= len(data)
+        if data:
+            self.protocol.receive_data(data)
+            self._take(self.protocol.events_received())
+        return len(data)
+
     def _take(self, events: Sequence[Event]) -> None:
         for event in events:
             assert isinstance(event, Frame)
-            if event.opcode is self._opcode and event.fin:
-                self._messages.append(bytes(event.data))
-                if len(self._messages) >= MESSAGES_AT_ONCE and self._receiver is not None:
-                    self._hand_over(self._receiver)
-            elif event.opcode in _DATA:
-                self._part(event)
-        if self._receiver is not None:
-            self._hand_over(self._receiver)
+            if event.opcode in _DATA:
+                self._in_fragments = not event.fin
+                if event.opcode is self._opcode and event.fin:
+                    self._messages.append(bytes(event.data))
+                else:
+                    self._part(event)
+        self._is_over = self.protocol.close_rcvd is not None or self.protocol.parser_exc is not None
 
     def _look_for_end(self) -> None:
-        if self.protocol.close_rcvd or self.protocol.parser_exc:
+        if self._is_over:
             # The peer said goodbye or broke the protocol: it need not close its end before we move on.
             self._end()
             self.transport.close()
@@ -249,9 +314,9 @@ class _WebSocketTransport(asyncio.BufferedProtocol):
             self._messages.append(message)
 
     def _hand_over(self, receiver: Receiver) -> None:
-        if self._messages:
-            messages, self._messages = self._messages, []
-            receiver.frames_received(messages)
+        messages, self._messages = self._messages, []
+        for start in range(0, len(messages), MESSAGES_AT_ONCE):
+            receiver.frames_received(messages[start : start + MESSAGES_AT_ONCE])
 
     def _end(self) -> None:
         if self._lost is not None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
@@ -76,6 +77,47 @@ def test_a_message_in_the_segment_of_the_handshake_is_kept_for_the_start() -> No
             ear = Ear()
             transport.start(ear)
             assert ear.frames == [b"first", b"second"]
+            await transport.close()
+
+    run(both())
+
+
+@pytest.mark.parametrize("cut", [1, 40, -10, -4, -1])
+def test_the_answer_and_the_first_message_may_come_in_any_pieces(cut: int) -> None:
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answer = accept(await read_request(reader))
+        data = answer + frame(TEXT, b"first" * 100)
+        cuts = [0, cut % len(answer), len(answer) + 1 if cut % 2 else len(answer) + 100, len(data)]
+        for begin, stop in pairwise(cuts):
+            writer.write(data[begin:stop])
+            await writer.drain()
+            await asyncio.sleep(0.01)
+        await goodbye(reader, writer)
+
+    async def both() -> None:
+        async with tcp_server(play) as port:
+            transport = await opener(f"ws://127.0.0.1:{port}/ws")()
+            ear = Ear()
+            transport.start(ear)
+            await ear.until(lambda: ear.frames == [b"first" * 100])
+            await transport.close()
+
+    run(both())
+
+
+def test_what_was_said_before_hanging_up_is_heard_though_nobody_had_taken_over() -> None:
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await read_request(reader)
+        writer.write(accept(request) + frame(TEXT, b"first") + frame(TEXT, b"second")[:3])
+        writer.close()
+
+    async def both() -> None:
+        async with tcp_server(play) as port:
+            ear = Ear()
+            transport = await opener(f"ws://127.0.0.1:{port}/ws")()
+            transport.start(ear)
+            await ear.until(lambda: ear.lost is not None)
+            assert (ear.frames, str(ear.lost)) == ([b"first"], "connection lost: the server closed it without a word")
             await transport.close()
 
     run(both())
