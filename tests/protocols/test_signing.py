@@ -46,6 +46,16 @@ def test_keys_of_every_length_sign(size: int) -> None:
     assert SigningKey(key) == SigningKey(key) != SigningKey(key + "k")
 
 
+@pytest.mark.parametrize("size", range(7))
+def test_a_head_that_is_hashed_once_makes_the_same_jwt(size: int) -> None:
+    payload = b'{"a":"?~>","b":12}'
+    key, whole = SigningKey("key", payload[:size]), SigningKey("key")
+    for _ in range(2):
+        assert key.jwt(payload[size:]) == whole.jwt(payload)
+        assert b"".join(key.long_jwt([payload[size:9], payload[9:]])) == whole.jwt(payload)
+    assert key == whole != SigningKey("other key", payload[:size])
+
+
 @steady
 @given(st.binary(max_size=200))
 def test_base64url_has_no_padding(data: bytes) -> None:

@@ -115,7 +115,6 @@ class LimpMachine:
         "_deadlines",
         "_events",
         "_goodbye",
-        "_head",
         "_heard_at",
         "_heartbeat",
         "_heartbeat_at",
@@ -197,7 +196,7 @@ class LimpMachine:
         self._last_unmatched: tuple[float, Res[Any]] | None = None
         self._last_loss: Exception | None = None
         self._heard_at = 0.0
-        self._key, self._head = _anonymous_signing(anon_token.reveal())
+        self._key = _anonymous_key(anon_token.reveal())
 
     # -- what the service asks ---------------------------------------------------------------------------------
 
@@ -383,22 +382,22 @@ class LimpMachine:
         """
         request.call_id = self._new_id()
         call_id = request.call_id.encode()
-        key, head = self._signing_of(request)
+        key = self._key_of(request)
         end = _middle(request.endpoint, request.await_auth) + call_id + _times(wall)
         pieces = [b'{"token":"']
-        for piece in key.long_jwt(chain((head + request.query + b',"doc":',), doc, (end,))):
+        for piece in key.long_jwt(chain((request.query + b',"doc":',), doc, (end,))):
             pieces.append(piece)
             yield
         pieces.append(b'","call_id":"' + call_id + b'"}')
         request.key, request.resent = key, True  # it cannot be made anew from its doc
         request.frame = b"".join(pieces)
 
-    def _signing_of(self, request: Request) -> tuple[SigningKey, bytes]:
+    def _key_of(self, request: Request) -> SigningKey:
         if request.token is None and request.sid is None:
-            return self._key, self._head
+            return self._key
         session = self.session or {"_id": ANON_SID, "token": self._anon_token.reveal()}
         token = session["token"] if request.token is None else request.token.reveal()
-        return _signing(request.sid or session["_id"], token)
+        return _signing_key(request.sid or session["_id"], token)
 
     def _write(self, request: Request, now: float, times: bytes) -> bytes:
         if request.frame is not None:
@@ -408,9 +407,9 @@ class LimpMachine:
         if not request.call_id:
             request.call_id = self._new_id()
         call_id = request.call_id.encode()
-        key, head = self._signing_of(request)
+        key = self._key_of(request)
         middle = _middle(request.endpoint, request.await_auth)
-        payload = b"".join((head, request.query, b',"doc":', request.doc, middle, call_id, times))
+        payload = b"".join((request.query, b',"doc":', request.doc, middle, call_id, times))
         self._note_written(request, key, now)
         return b"".join((b'{"token":"', key.jwt(payload), b'","call_id":"', call_id, b'"}'))
 
@@ -425,16 +424,16 @@ class LimpMachine:
         if request.timeout_s is None:
             self._deadlines.clear(request)
         else:
-            answer_by = now + request.timeout_s
-            self._deadlines.set(request, answer_by if request.expires is None else min(answer_by, request.expires))
+            answer_by, expires = now + request.timeout_s, request.expires
+            self._deadlines.set(request, answer_by if expires is None or answer_by < expires else expires)
         if self._trace:
             self._events.append(RequestWritten(request))
 
     def _use(self, session: Session | None) -> None:
         if session is None:
-            self._key, self._head = _anonymous_signing(self._anon_token.reveal())
+            self._key = _anonymous_key(self._anon_token.reveal())
         else:
-            self._key, self._head = _signing(session["_id"], session["token"])
+            self._key = _signing_key(session["_id"], session["token"])
 
     # -- the contract: frames in -------------------------------------------------------------------------------
 
@@ -778,15 +777,15 @@ def _times(wall: float) -> bytes:
     return b'","iat":%d,"exp":%d}' % (int(wall), int(wall) + LIFETIME_S)
 
 
-def _signing(sid: str, token: str) -> tuple[SigningKey, bytes]:
-    """The key, and the payload up to the query, for calls of this session."""
-    return SigningKey(token), b'{"sid":%b,"token":%b,"query":' % (_to_json(sid), _to_json(token))
+def _signing_key(sid: str, token: str) -> SigningKey:
+    """For calls of this session: it has the payload up to the query."""
+    return SigningKey(token, b'{"sid":%b,"token":%b,"query":' % (_to_json(sid), _to_json(token)))
 
 
 @lru_cache(maxsize=1)
-def _anonymous_signing(anon_token: str) -> tuple[SigningKey, bytes]:
+def _anonymous_key(anon_token: str) -> SigningKey:
     """Made once for all the services of an application."""
-    return _signing(ANON_SID, anon_token)
+    return _signing_key(ANON_SID, anon_token)
 
 
 @lru_cache(maxsize=1024)

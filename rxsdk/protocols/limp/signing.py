@@ -45,26 +45,33 @@ def _sha256() -> Any:
 
 
 class SigningKey:
-    """A token as what calls are signed with. Two are equal when their tokens are; none can be read out of it again."""
+    """A token as what calls are signed with. Two are equal when their tokens are.
 
-    __slots__ = ("_inner", "_outer")  # the two hashes of RFC 2104, begun with their block of the key
+    Args:
+        head: how each payload begins; it is encoded and hashed once.
+    """
 
-    def __init__(self, token: str) -> None:
+    __slots__ = ("_begun", "_inner", "_outer", "_rest")  # two hashes: those of RFC 2104, begun
+
+    def __init__(self, token: str, head: bytes = b"") -> None:
         sha256 = _sha256()
         key = token.encode("utf-8", "surrogatepass")
         key = (sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
         self._inner = sha256(key.translate(_INNER))
         self._outer = sha256(key.translate(_OUTER))
+        whole = len(head) - len(head) % 3
+        self._begun, self._rest = _HEADER + base64url(head[:whole]), head[whole:]
+        self._inner.update(self._begun)
 
     def jwt(self, payload: bytes) -> bytes:
-        """The JWT of ``payload`` (compact JSON, taken as it is)."""
-        encoded = b2a_base64(payload, newline=False)
+        """The JWT of the head and ``payload`` (compact JSON, taken as it is)."""
+        encoded = b2a_base64(self._rest + payload, newline=False)
         if encoded.find(b"+") >= 0 or encoded.find(b"/") >= 0:  # rarely: in ASCII only of ``>``, ``?`` and ``~``
             encoded = encoded.translate(_URL_SAFE)
-        signed = _HEADER + encoded.rstrip(b"=")
+        encoded = encoded.rstrip(b"=")
         mac = self._inner.copy()
-        mac.update(signed)
-        return b"%b.%b" % (signed, self._signature(mac))
+        mac.update(encoded)
+        return b"".join((self._begun, encoded, b".", self._signature(mac)))
 
     def _signature(self, inner: Any) -> bytes:
         outer = self._outer.copy()
@@ -74,9 +81,8 @@ class SigningKey:
     def long_jwt(self, payload: Iterable[bytes]) -> Iterator[bytes]:
         """The same of a payload in pieces, in pieces: so that a long one can be made a little at a time."""
         mac = self._inner.copy()
-        mac.update(_HEADER)
-        yield _HEADER
-        rest = b""
+        yield self._begun
+        rest = self._rest
         for piece in payload:
             data = rest + piece
             whole = len(data) - len(data) % 3
@@ -91,7 +97,7 @@ class SigningKey:
         yield encoded + b"." + self._signature(mac)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, SigningKey) and self._inner.digest() == other._inner.digest()
+        return isinstance(other, SigningKey) and self._outer.digest() == other._outer.digest()
 
     __hash__ = None  # type: ignore[assignment]
 
