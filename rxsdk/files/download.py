@@ -17,10 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import aiofiles
-
 from rxsdk.core.clock import done_within
 from rxsdk.errors import CallCancelled, CallNotSent, CallOutcomeUnknown, DownloadError, InvalidCall
+from rxsdk.files.disk import opened
 from rxsdk.files.http import HttpFiles
 from rxsdk.reactive.call import Outcome
 from rxsdk.reactive.life import Life
@@ -63,7 +62,8 @@ class Download(Outcome[Path]):
             self._task = self._life.spawn(self._run(work), "rxsdk download", self._cut_off)
             self._task.add_done_callback(lambda _: self._cut_off())  # it may have been cancelled before its first step
         else:
-            self._cut_off()
+            self._meter.end("failed")
+            self.fail(CallNotSent(self.endpoint, self._life.why_closed))
 
     async def _run(self, work: Callable[[], Coroutine[Any, Any, Path]]) -> None:
         try:
@@ -205,7 +205,7 @@ class _Transfer:
 
     async def _take(self, response: Any) -> None:
         assert self._part is not None
-        async with aiofiles.open(self._part, "ab") as file:
+        async with opened(self._part, "ab") as file:
             async for piece in response.aiter_bytes():
                 await file.write(piece)
                 self.received += len(piece)

@@ -21,10 +21,9 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, BinaryIO, Protocol
 
-import aiofiles
-
 from rxsdk.core.clock import Clock, done_within
 from rxsdk.errors import UploadError
+from rxsdk.files.disk import opened
 from rxsdk.protocols.limp.uploads import FileInfo, chunk_doc
 
 __all__ = ["File", "Source", "Upload", "take_files"]
@@ -217,7 +216,7 @@ class _PathSource:
         self.info = _info(attr, file, path.name, status.st_size, status.st_mtime_ns // 1_000_000)
 
     async def chunks(self, size: int) -> AsyncGenerator[Buffer, None]:
-        async with aiofiles.open(self._path, "rb", opener=_without_waiting) as file:
+        async with opened(self._path, "rb", _without_waiting) as file:
             _check_state(self._state, os.fstat(file.fileno()))
             left = self.info.size
             while left:

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 from reactivex import operators as ops
@@ -139,3 +140,19 @@ def test_a_service_that_is_not_open_fetches_nothing(emulator: Emulator, tmp_path
         pass
     with pytest.raises(CallNotSent):
         service.download("staff", "1", "photo", "a").result()
+
+
+def test_closed_before_it_began_it_was_not_sent(emulator: Emulator, tmp_path: Path) -> None:
+    with signed_in(emulator) as api:
+        life, entered, let_go = api._life, Event(), Event()
+        life.on_loop(lambda _: (entered.set(), let_go.wait(10)), None)
+        assert entered.wait(10)
+        call = api.download_to(tmp_path, "archive", "0" * 24, "file", "a")
+        call.cancel()
+        closing = api.close()
+        let_go.set()
+        closing.result(10)
+        with pytest.raises(CallNotSent, match="the service is closed"):
+            call.result()
+        assert call.progress.result().phase == "failed"
+        assert os.listdir(tmp_path) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from rxsdk import ApiService, CallCancelled, DownloadError, DownloadProgress, SDKConfig
+from rxsdk import ApiService, CallCancelled, CallOutcomeUnknown, DownloadError, DownloadProgress, SDKConfig
 from tests.core.fakes import until
 from tests.files.wire import content
 
@@ -34,6 +35,9 @@ class Files:
         self.cuts: list[int] = []  # after so many bytes, one for each answer
         self.ranges: list[str | None] = []
         self.content_range = "bytes {start}-{end}/{size}"
+        self.has_length = True
+        self.too_much = b""  # after what was asked for
+        self.gate: asyncio.Event | None = None  # in the middle of each answer
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         wanted = request.headers.get("Range")
@@ -42,13 +46,20 @@ class Files:
         response = web.StreamResponse(status=206 if start else 200)
         if self.offers:
             response.headers.update({"Accept-Ranges": "bytes", "ETag": self.tag})
-        response.content_length = len(DATA) - start
+        if self.has_length:
+            response.content_length = len(DATA) - start + (len(self.too_much) if start else 0)
         if start:
             told = self.content_range.format(start=start, end=len(DATA) - 1, size=len(DATA))
             response.headers["Content-Range"] = told
         await response.prepare(request)
         end = min(len(DATA), start + self.cuts.pop(0)) if self.cuts else len(DATA)
+        if self.gate is not None:
+            await response.write(DATA[start : start + 10])
+            await self.gate.wait()
+            start += 10
         await response.write(DATA[start:end])
+        if start and wanted and self.too_much:
+            await response.write(self.too_much)
         if end < len(DATA) and request.transport is not None:
             request.transport.close()
         return response
@@ -184,5 +195,89 @@ def test_a_slow_observer_is_waited_for() -> None:
         files.cuts = [100_000]
         with pytest.raises(DownloadError):
             await api.download(*NAMED)
+
+    play(scene)
+
+
+def test_a_file_of_unknown_length(tmp_path: Path) -> None:
+    async def scene(files: Files, api: ApiService) -> None:
+        files.offers = files.has_length = False
+        call = api.download_to(tmp_path, *NAMED)
+        assert (await call).read_bytes() == DATA
+        last = await call.progress
+        assert (last.received_bytes, last.total_bytes, last.eta_s, last.phase) == (len(DATA), None, None, "done")
+        assert b"".join([piece async for piece in api.download(*NAMED)]) == DATA
+
+    play(scene)
+
+
+def test_more_bytes_than_were_announced_are_not_taken(tmp_path: Path) -> None:
+    async def scene(files: Files, api: ApiService) -> None:
+        files.cuts, files.too_much = [100_000], b"more"
+        assert (await api.download_to(tmp_path, *NAMED)).read_bytes() == DATA
+        assert files.ranges == [None, "bytes=100000-", None]
+        assert os.listdir(tmp_path) == ["a.bin"]
+
+    play(scene)
+
+
+def test_two_at_once_into_one_file_are_in_nobodys_way(tmp_path: Path) -> None:
+    async def scene(files: Files, api: ApiService) -> None:
+        files.gate = asyncio.Event()
+        calls = [api.download_to(tmp_path, *NAMED) for _ in range(2)]
+        await until(lambda: len(os.listdir(tmp_path)) == 2)
+        files.gate.set()
+        for call in calls:
+            assert (await call).read_bytes() == DATA
+        assert os.listdir(tmp_path) == ["a.bin"]
+
+    play(scene)
+
+
+def test_a_disk_that_is_full_is_told_and_nothing_is_left(tmp_path: Path) -> None:
+    limit, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    async def scene(files: Files, api: ApiService) -> None:
+        files.offers = False
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, most))
+        try:
+            with pytest.raises(DownloadError, match=r"cannot write .*a\.bin: File too large") as caught:
+                await api.download_to(tmp_path, *NAMED)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
+        assert isinstance(caught.value.__cause__, OSError)
+        assert len(files.ranges) == 1
+        assert os.listdir(tmp_path) == []
+
+    play(scene)
+
+
+def test_cancelled_on_its_way_it_ends_at_once(tmp_path: Path) -> None:
+    async def scene(files: Files, api: ApiService) -> None:
+        files.gate, files.offers = asyncio.Event(), False
+        call = api.download_to(tmp_path, *NAMED)
+        await until(lambda: os.listdir(tmp_path))
+        subscription = call.subscribe(on_error=lambda error: None)
+        subscription.dispose()
+        with pytest.raises(CallCancelled):
+            await call
+        assert (await call.progress).phase == "failed"
+        assert os.listdir(tmp_path) == []
+        files.gate.set()
+
+    play(scene)
+
+
+def test_closed_on_its_way_it_says_so(tmp_path: Path) -> None:
+    async def scene(files: Files, api: ApiService) -> None:
+        files.gate, files.offers = asyncio.Event(), False
+        call = api.download_to(tmp_path, *NAMED)
+        await until(lambda: os.listdir(tmp_path))
+        await api.close()
+        with pytest.raises(CallOutcomeUnknown, match="the service is closed"):
+            await call
+        call.cancel()  # too late for anything
+        assert os.listdir(tmp_path) == []
+        files.gate.set()
 
     play(scene)
