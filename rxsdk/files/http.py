@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["HttpFiles", "HttpSettings", "file_url", "http_base"]
 
 PIECE_BYTES = 64 * 1024
+_NOT_REACHED = (502, 503, 504)  # what a gateway says for a server that is down
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ class HttpFiles:
         """``POST /file/create``: one file as a form, streamed; ``sent`` is told of the bytes as they go out.
 
         Raises:
-            ConnectionLost: not reached, or broken off. RemoteProtocolError: the answer is none.
+            ConnectionLost: not reached, not by the gateway before it either, or broken off.
+            RemoteProtocolError: the answer is none.
             UploadError: the file cannot be read.
         """
         import httpx  # noqa: PLC0415 - an extra
@@ -157,6 +159,8 @@ class HttpFiles:
         try:
             return decode_frame(response.content)
         except RemoteProtocolError as error:
+            if response.status_code in _NOT_REACHED:
+                raise ConnectionLost(f"file/create: HTTP {response.status_code}") from None
             raise RemoteProtocolError(f"file/create was answered HTTP {response.status_code}: {error}") from None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from threading import Thread
@@ -119,7 +120,7 @@ def test_a_server_of_files_that_is_down_is_tried_again_after_longer_and_longer_p
     monkeypatch.setattr(HttpFiles, "post", post)
     monkeypatch.setattr("random.random", lambda: 1.0)  # the longest pauses that may be drawn
     policy = ReconnectPolicy(base_s=1.0, factor=2.0, cap_s=5.0)
-    with hanging_up() as where:
+    with serving(BaseRequestHandler) as where:
         base = where if way == "breaks off" else "http://127.0.0.1:1"
         monkeypatch.setattr("rxsdk.files.http.http_base", lambda _: base)
         with signed_in(emulator, clock=clock, reconnect=policy) as api:
@@ -141,9 +142,9 @@ def test_a_server_of_files_that_is_down_is_tried_again_after_longer_and_longer_p
 
 
 @contextmanager
-def hanging_up() -> Iterator[str]:
-    """A server that takes connections and ends them."""
-    with ThreadingTCPServer(("127.0.0.1", 0), BaseRequestHandler) as server:
+def serving(handler: type[BaseRequestHandler]) -> Iterator[str]:
+    """A server of our own; the bare `BaseRequestHandler` takes connections and ends them."""
+    with ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
         thread = Thread(target=server.serve_forever, args=[0.01])
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -210,4 +211,51 @@ def test_cancelled_nothing_is_created(emulator: Emulator) -> None:
         with pytest.raises(CallCancelled):
             call.result()
         assert watcher.all()[-1].phase == "failed"
+        assert stored(emulator) == {}
+
+
+def test_cancelled_when_the_call_is_written_it_says_so(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+        emulator.silence("archive/create", execute=True)
+        call = upload(api, file=file(10))
+        emulator.wait_until(lambda e: e.executed["archive/create"] == 1)
+        call.cancel()
+        with pytest.raises(CallCancelled) as caught:
+            call.result()
+        assert caught.value.written
+        assert stored(emulator) == {"a": {"file": content(10)}}
+
+
+class Answering(BaseHTTPRequestHandler):
+    """What is no answer of LIMP, with the statuses of the class in turn, the last again and again."""
+
+    statuses: list[int]
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0])
+        self.end_headers()
+        self.wfile.write(b"<html>What a gateway says.")
+
+    def log_message(self, *_: object) -> None:
+        """Nobody is told."""
+
+
+@pytest.mark.parametrize(
+    ("statuses", "problem"),
+    [
+        ([200], "file/create was answered HTTP 200: "),
+        ([502, 503, 404], "file/create was answered HTTP 404: "),
+        ([502, 503, 504], "the connection was lost 5 times while its files went up: .*: HTTP 504"),
+    ],
+)
+def test_an_answer_that_is_none(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, statuses: list[int], problem: str
+) -> None:
+    monkeypatch.setattr(Answering, "statuses", statuses, raising=False)
+    with serving(Answering) as where, signed_in(emulator) as api:
+        monkeypatch.setattr("rxsdk.files.http.http_base", lambda _: where)
+        with pytest.raises(CallNotSent, match=problem):
+            upload(api, file=file(10)).result(20)
+        assert len(statuses) == 1
         assert stored(emulator) == {}

@@ -165,6 +165,26 @@ def test_an_async_iterable_that_does_not_keep_its_size(sizes: tuple[int, ...], w
         content_of(source_of(File(pieces(*sizes), name="a", size=1000)))
 
 
+def test_an_async_iterator_that_cannot_be_closed() -> None:
+    class Once:
+        def __init__(self) -> None:
+            self._pieces = iter([b"12", b"345"])
+
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            return self
+
+        async def __anext__(self) -> bytes:
+            try:
+                return next(self._pieces)
+            except StopIteration:
+                raise StopAsyncIteration from None
+
+    once = source_of(File(Once(), name="a", size=5))
+    assert content_of(once, 2) == b"12345"
+    with pytest.raises(EOFError, match="only once"):
+        content_of(once)
+
+
 def test_an_async_generator_gives_its_bytes_once_and_others_anew() -> None:
     once = source_of(File(pieces(10), name="a", size=10))
     content_of(once)
