@@ -130,7 +130,8 @@ class ChatWire(ChatCalls, Wire):
     def server_faults(self, chance: random.Random) -> dict[str, Callable[[], None]]:
         def fall_silent() -> None:
             for kind in ("chat", "edit", "new"):
-                self.emulator.silence(kind, times=chance.randrange(1, 20), execute=chance.random() < 0.5)
+                executes = chance.random() < 0.5 or kind == "new"  # only what the server took of Bob can be handed over
+                self.emulator.silence(kind, times=chance.randrange(1, 20), execute=executes)
 
         return {
             "close code": lambda: self.emulator.close_with(chance.choice(CLOSE_CODES)),
@@ -170,7 +171,7 @@ class BobWrites(Standing):
 
     def __init__(self, wire: ChatWire, api: ChatService) -> None:
         self.wire = wire
-        self.bob = ChatService(wire.emulator.config("bob"))
+        self.bob = ChatService(wire.emulator.config("bob", timeout_s=2.0))
         self.bob.init()
         self.sent: list[Call[Any]] = []
         self.handed: Counter[str] = Counter()
