@@ -18,6 +18,7 @@ import msgspec
 from rxsdk.config import SDKConfig
 from rxsdk.core.transport import Connect, Receiver, Transport
 from rxsdk.errors import RemoteProtocolError, TransportError
+from rxsdk.protocols.contract import Frame, whole
 from rxsdk.protocols.limp.codec import decode_frame
 from rxsdk.protocols.limp.machine import LimpMachine
 from rxsdk.protocols.limp.res import REDACTED, Res, redact
@@ -127,9 +128,9 @@ class _Tapped:
         self._receiver = receiver
         self._inner.start(self)
 
-    def write(self, frames: Sequence[bytes]) -> None:
+    def write(self, frames: Sequence[Frame]) -> None:
         for frame in frames:
-            self._tap.sent(frame)
+            self._tap.sent(whole(frame))
         self._inner.write(frames)
 
     async def close(self, *, politely: bool = True) -> None:

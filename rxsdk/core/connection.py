@@ -100,6 +100,7 @@ class Connection:
         self._awake = loop.create_future()  # done: do not wait for anything
         self._pump_is_due = False
         self._is_pumping = False
+        self.wrote_at = -math.inf  # when something last went out
         self._pumps_again = False
         self._writes_at_once = False
         self._timer: Timer | None = None
@@ -386,8 +387,10 @@ class Connection:
                 self._pumps_again = False
                 transport = self._transport
                 if transport is not None and transport.writable:
-                    frames = machine.frames_to_send(clock.now(), clock.wall())
+                    now = clock.now()
+                    frames = machine.frames_to_send(now, clock.wall())
                     if frames:
+                        self.wrote_at = now
                         transport.write(frames)
                 events = machine.events()
                 if events:

@@ -22,6 +22,7 @@ import msgspec
 
 from rxsdk.core.reconnect import is_fatal_status
 from rxsdk.errors import ConnectFailed, ConnectionLost, TransportError
+from rxsdk.protocols.contract import Frame, whole
 
 __all__ = [
     "CLOSE_TIMEOUT_S",
@@ -89,8 +90,12 @@ class Transport(Protocol):
         """Begin to deliver, what has come already first."""
         ...
 
-    def write(self, frames: Sequence[bytes]) -> None:
-        """Hand frames over; never blocks. On a lost transport it does nothing (the receiver has heard)."""
+    def write(self, frames: Sequence[Frame]) -> None:
+        """Hand frames over; never blocks. On a lost transport it does nothing (the receiver has heard).
+
+        One in pieces, the last of ``frames``, goes out a piece a turn of the loop; it is not `writable` meanwhile, and
+        nothing may be handed over.
+        """
         ...
 
     async def close(self, *, politely: bool = True) -> None:
@@ -233,8 +238,8 @@ class _MemoryTransport:
         if self._lost is not None:
             receiver.transport_lost(self._lost)
 
-    def write(self, frames: Sequence[bytes]) -> None:
-        for frame in frames:
+    def write(self, frames: Sequence[Frame]) -> None:
+        for frame in map(whole, frames):
             if self._server.open:
                 self._server.received.append(frame)
                 self._server.on_frame(frame)

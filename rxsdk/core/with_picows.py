@@ -20,6 +20,7 @@ import picows
 from picows import WSCloseCode, WSError, WSFrame, WSHandshakeError, WSInvalidURL, WSListener, WSMsgType, WSTransport
 
 from rxsdk.core.framing import framed
+from rxsdk.core.long_work import LongMessage
 from rxsdk.core.transport import (
     CLOSE_TIMEOUT_S,
     MESSAGES_AT_ONCE,
@@ -31,6 +32,7 @@ from rxsdk.core.transport import (
     connect_failed,
 )
 from rxsdk.errors import ConnectFailed, ConnectionLost, TransportError
+from rxsdk.protocols.contract import Frame
 
 __all__ = ["open_websocket"]
 
@@ -179,6 +181,8 @@ class _PicowsTransport(WSListener):
         self.subprotocol = _agreed(handshake, response.headers)
         self._kind = _TEXT if handshake.is_text else _BINARY
         self._limit = handshake.max_message_bytes
+        self._long: LongMessage | None = None  # that is on its way out
+        self._pong: bytes | None = None  # to be sent behind it
         self._receiver: Receiver | None = None
         self._messages: list[bytes] = []  # not handed over yet
         self._parts: list[bytes] | None = None  # of a message that comes in fragments
@@ -186,6 +190,7 @@ class _PicowsTransport(WSListener):
         self._is_paused = False
         self._is_closing = False
         self._is_deaf = False
+        self._is_gone = False
         self._hung_up = ConnectionLost("the server closed it without a word")
         self._lost: TransportError | None = None
 
@@ -193,7 +198,8 @@ class _PicowsTransport(WSListener):
 
     @property
     def writable(self) -> bool:
-        return not (self._is_closing or self._is_paused or self._is_deaf or self._socket.is_closing())
+        is_free = not self._is_paused and self._long is None
+        return is_free and not (self._is_closing or self._is_deaf or self._socket.is_closing())
 
     def start(self, receiver: Receiver) -> None:
         self._receiver = receiver
@@ -201,31 +207,39 @@ class _PicowsTransport(WSListener):
         if self._lost is not None:
             receiver.transport_lost(self._lost)
 
-    def write(self, frames: Sequence[bytes]) -> None:
+    def write(self, frames: Sequence[Frame]) -> None:
         if self._is_closing or self._is_deaf or self._socket.is_closing():
             return
+        first = 0x80 | self._kind
+        if frames and isinstance(frames[-1], list):
+            frames, self._long = LongMessage.last_of(frames, first, self._socket, self._long_is_out)
         if len(frames) == 1:
-            self._picows.send(self._kind, frames[0])
+            self._picows.send(self._kind, frames[0])  # type: ignore[arg-type]
         elif frames:
-            self._socket.write(framed(0x80 | self._kind, frames))
+            self._socket.write(framed(first, frames))  # type: ignore[arg-type]
 
     async def close(self, *, politely: bool = True) -> None:
         if not politely:
-            self._socket.abort()
+            self._abort()
         elif not self._is_closing and not self._is_deaf and not self._socket.is_closing():
             self._is_closing = True
-            self._picows.send_close(WSCloseCode.OK)
+            if self._long is None:
+                self._picows.send_close(WSCloseCode.OK)
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await asyncio.shield(self._over)
         finally:
-            self._socket.abort()  # also when this task is cancelled meanwhile
+            self._abort()  # also when this task is cancelled meanwhile
         await asyncio.shield(self._over)
+
+    def _abort(self) -> None:
+        if not self._is_gone:  # asyncio's transport fails at it when it has closed with the last of its buffer
+            self._socket.abort()
 
     def abandon(self) -> None:
         """Nobody has it, and nobody waits for its end: uvloop does not tell of one when its opening is cancelled."""
-        self._socket.abort()
+        self._abort()
         self._over.cancel()
 
     # -- picows' callbacks
@@ -250,13 +264,31 @@ class _PicowsTransport(WSListener):
 
     def pause_writing(self) -> None:
         self._is_paused = True
+        if self._long is not None:
+            self._long.hold()
 
     def resume_writing(self) -> None:
         self._is_paused = False
-        if self._receiver is not None:
+        if self._long is not None:
+            self._long.go_on()
+        elif self._receiver is not None:
             self._receiver.transport_writable()
 
     # -- ours
+
+    def _long_is_out(self) -> None:
+        """Now what may not come within another frame can be said: pongs, goodbyes, and the next messages."""
+        self._long = None
+        if self._pong is not None:
+            self._send_pong()
+        if self._is_closing:
+            self._picows.send_close(WSCloseCode.OK)
+        elif self._receiver is not None:
+            self._receiver.transport_writable()
+
+    def _send_pong(self) -> None:
+        self._picows.send_pong(self._pong)
+        self._pong = None
 
     def _hand_over(self, receiver: Receiver) -> None:
         if self._messages:
@@ -269,7 +301,9 @@ class _PicowsTransport(WSListener):
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._break(WSCloseCode.PROTOCOL_ERROR, "reserved bits must be 0")
         elif kind == _PING:
-            self._picows.send_pong(frame.get_payload_as_bytes())
+            self._pong = frame.get_payload_as_bytes()
+            if self._long is None:
+                self._send_pong()  # else behind it
         elif kind == _CLOSE:
             self._closed_by_server(frame)
         elif kind in (_TEXT, _BINARY) and self._parts is not None:
@@ -294,7 +328,8 @@ class _PicowsTransport(WSListener):
 
     def _break(self, code: WSCloseCode, reason: str) -> None:
         self._is_deaf = True
-        self._picows.send_close(code, reason.encode())
+        if self._long is None:
+            self._picows.send_close(code, reason.encode())
         self._socket.close()
         self._end(ConnectionLost(reason))
 
@@ -303,7 +338,7 @@ class _PicowsTransport(WSListener):
         given: Any = frame.get_close_code()
         code, reason = given or _NO_CODE, frame.get_close_reason() or ""
         self._is_deaf = True
-        if not self._is_closing:
+        if not self._is_closing and self._long is None:
             self._picows.send_close(given or WSCloseCode.OK)
         self._socket.close()
         self._end(ConnectionLost(f"the server closed it ({code}{' ' + reason if reason else ''})", code=code))
@@ -325,6 +360,7 @@ class _PicowsTransport(WSListener):
         self._end(lost)
 
     def _caused(self, error: Exception | None) -> None:
+        self._is_gone = True
         if error is not None:
             self._hung_up = ConnectionLost(getattr(error, "strerror", None) or str(error) or type(error).__name__)
             self._hung_up.__cause__ = error

@@ -20,6 +20,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 
 from rxsdk.core.framing import frame_size, framed, take_messages
+from rxsdk.core.long_work import LongMessage
 from rxsdk.core.transport import (
     CLOSE_TIMEOUT_S,
     MESSAGES_AT_ONCE,
@@ -32,6 +33,7 @@ from rxsdk.core.transport import (
     library_log,
 )
 from rxsdk.errors import ConnectFailed, ConnectionLost, TransportError
+from rxsdk.protocols.contract import Frame as Outgoing
 
 __all__ = ["open_websocket"]
 
@@ -149,6 +151,7 @@ class _WebSocketTransport(asyncio.BufferedProtocol):
         "_in_fragments",
         "_is_over",
         "_limit",
+        "_long",
         "_lost",
         "_messages",
         "_opcode",
@@ -175,6 +178,7 @@ class _WebSocketTransport(asyncio.BufferedProtocol):
         self._owed = 0  # so much of a frame, which the protocol has begun with, is still to come
         self._in_fragments = False
         self._is_over = False  # the server said goodbye, or broke the protocol
+        self._long: LongMessage | None = None  # that is on its way out
         self._receiver: Receiver | None = None
         self._messages: list[bytes] = []  # not handed over yet
         self._parts: list[bytes] = []
@@ -188,7 +192,8 @@ class _WebSocketTransport(asyncio.BufferedProtocol):
 
     @property
     def writable(self) -> bool:
-        return self.protocol.state is _OPEN and not self.paused and not self.transport.is_closing()
+        is_free = not self.paused and self._long is None
+        return is_free and self.protocol.state is _OPEN and not self.transport.is_closing()
 
     def start(self, receiver: Receiver) -> None:
         self._receiver = receiver
@@ -196,13 +201,16 @@ class _WebSocketTransport(asyncio.BufferedProtocol):
         if self._lost is not None:
             receiver.transport_lost(self._lost)
 
-    def write(self, frames: Sequence[bytes]) -> None:
+    def write(self, frames: Sequence[Outgoing]) -> None:
         if self.protocol.state is _OPEN and not self.transport.is_closing():
-            self.transport.write(framed(0x80 | self._opcode, frames))
+            first = 0x80 | self._opcode
+            if frames and isinstance(frames[-1], list):
+                frames, self._long = LongMessage.last_of(frames, first, self.transport, self._long_is_out)
+            self.transport.write(framed(first, frames))  # type: ignore[arg-type]
 
     async def close(self, *, politely: bool = True) -> None:
         if not politely:
-            self.transport.abort()
+            self._abort()
         elif self.protocol.state is _OPEN and not self.transport.is_closing():
             self.protocol.send_close(1000)
             self.send_data()
@@ -211,8 +219,12 @@ class _WebSocketTransport(asyncio.BufferedProtocol):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await asyncio.shield(self._gone)
         finally:
-            self.transport.abort()  # also when this task is cancelled meanwhile
+            self._abort()  # also when this task is cancelled meanwhile
         await asyncio.shield(self._gone)
+
+    def _abort(self) -> None:
+        if not self._gone.done():  # asyncio's transport fails at it when it has closed with the last of its buffer
+            self.transport.abort()
 
     # -- asyncio's callbacks
 
@@ -237,10 +249,14 @@ class _WebSocketTransport(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self.paused = True
+        if self._long is not None:
+            self._long.hold()
 
     def resume_writing(self) -> None:
         self.paused = False
-        if self._receiver is not None:
+        if self._long is not None:
+            self._long.go_on()
+        elif self._receiver is not None:
             self._receiver.transport_writable()
 
     # -- ours
@@ -259,8 +275,16 @@ class _WebSocketTransport(asyncio.BufferedProtocol):
             self.send_data()
             self._look_for_end()
 
+    def _long_is_out(self) -> None:
+        self._long = None
+        self.send_data()
+        if self._receiver is not None:
+            self._receiver.transport_writable()
+
     def send_data(self) -> None:
-        """Write what the protocol has to say."""
+        """Write what the protocol has to say, but not within a long message."""
+        if self._long is not None:
+            return
         data = self.protocol.data_to_send()
         if data and not self.transport.is_closing():
             self.transport.writelines(data)

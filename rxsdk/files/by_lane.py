@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rxsdk.core.clock import done_within
+from rxsdk.core.long_work import in_turns
 from rxsdk.errors import CallError, CallOutcomeUnknown, CallRejected, RemoteProtocolError
 from rxsdk.files.job import QUOTA_WINDOW_S, Answer, Job, Refusals, StartsOver
 from rxsdk.files.lane import Lane
@@ -26,6 +27,12 @@ from rxsdk.protocols.limp.uploads import UPLOAD_ENDPOINT, chunk_count, chunk_doc
 from rxsdk.reactive.life import Life
 
 __all__ = ["ByLane"]
+
+_SMALL_BLOCK, _LARGE_BLOCK = 2 * 1024, 24 * 1024
+"""Bytes of a file that are worked on at once, in some 30 and 300 microseconds. Much larger ones leave the cache."""
+
+_QUICK_S = 0.02
+"""Answers that take longer are not delayed by a large block so that anybody would notice."""
 
 
 class _FileSpoiled(Exception):
@@ -66,6 +73,7 @@ class ByLane:
         self._lanes = lanes
         self._chunk_size = chunk_size
         self._window = window
+        self._making = asyncio.Lock()  # one after the other, or each would take its part of every turn
 
     async def go(self, job: Job) -> Any:
         """See `Road.go`."""
@@ -163,13 +171,18 @@ class ByLane:
         answer = request.listener = Answer()
         answer.future.add_done_callback(lambda _: lane.slots.release())
         try:
-            for _ in lane.make_frame(request, chunk_pieces(*place, content)):
-                await asyncio.sleep(0)  # ordinary calls go in between
+            async with self._making:
+                await in_turns(lane.make_frame(request, chunk_pieces(*place, content, self._block_bytes)))
         except BaseException:
             answer.future.cancel()
             raise
         lane.submit(request)
         return _Chunk(number, content, request, answer)
+
+    def _block_bytes(self) -> int:
+        """Small while somebody may wait for an answer that comes in no time."""
+        is_quiet = self._life.clock.now() - self._life.connection.wrote_at > _QUICK_S
+        return _LARGE_BLOCK if is_quiet else _SMALL_BLOCK
 
     # -- one message
 

@@ -13,11 +13,19 @@ frames and encrypts for its own connection (`Connection.flush` on one after a ch
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from rxsdk.errors import RxSdkError
 
-__all__ = ["Machine"]
+__all__ = ["Frame", "Machine", "whole"]
+
+Frame: TypeAlias = bytes | list[bytes]
+"""What is sent as one message: all of it, or a long one in pieces."""
+
+
+def whole(frame: Frame) -> bytes:
+    """All of it in one piece."""
+    return b"".join(frame) if isinstance(frame, list) else frame
 
 
 class Machine(Protocol):
@@ -41,8 +49,11 @@ class Machine(Protocol):
         """Take one whole message of the peer."""
         ...
 
-    def frames_to_send(self, now: float, wall: float) -> list[bytes]:
-        """What may be written now, made (signed, encrypted) at this moment. What is returned counts as written."""
+    def frames_to_send(self, now: float, wall: float) -> Sequence[Frame]:
+        """What may be written now, made (signed, encrypted) at this moment. What is returned counts as written.
+
+        Only the last may be in pieces. They are given away; nothing is asked for until all are written.
+        """
         ...
 
     def events(self) -> Sequence[Any]:

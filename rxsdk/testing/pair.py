@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from rxsdk.errors import ConnectionLost
-from rxsdk.protocols.contract import Machine
+from rxsdk.protocols.contract import Machine, whole
 from rxsdk.testing.faults import Direction
 
 __all__ = ["MachinePair", "machine_pair"]
@@ -154,9 +154,9 @@ class MachinePair(Generic[C, S]):
         up = self.client.frames_to_send(self.now, self.wall)
         down = self.server.frames_to_send(self.now, self.wall)
         for frame in up:
-            self._send("up", frame)
+            self._send("up", whole(frame))
         for frame in down:
-            self._send("down", frame)
+            self._send("down", whole(frame))
         return bool(up or down)
 
     def _send(self, direction: Direction, frame: bytes) -> None:

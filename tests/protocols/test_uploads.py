@@ -11,12 +11,12 @@ import random
 import pytest
 
 from rxsdk.errors import CallNotSent
+from rxsdk.protocols.contract import whole
 from rxsdk.protocols.limp.codec import encode_part
 from rxsdk.protocols.limp.events import CallFailed, RequestAdmitted
 from rxsdk.protocols.limp.request import Request
 from rxsdk.protocols.limp.signing import MAX_FRAME_BYTES, SigningKey
 from rxsdk.protocols.limp.uploads import (
-    BLOCK_BYTES,
     FileInfo,
     chunk_content,
     chunk_doc,
@@ -26,24 +26,36 @@ from rxsdk.protocols.limp.uploads import (
 from tests.protocols.harness import Bench
 
 INFO = FileInfo("p+?>~ÿ.png", 5, "image/png", 7)
-SIZES = [1, 2, 3, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 2 * BLOCK_BYTES, 3 * BLOCK_BYTES + 1]
+BLOCK = 1024
+SIZES = [1, 2, 3, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 3 * BLOCK + 1]
+
+
+def block() -> int:
+    return BLOCK
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_bytes_become_their_numbers(size: int) -> None:
     data = random.Random(size).randbytes(size)
     for chunk in (data, memoryview(data)):
-        assert b"".join(chunk_content(chunk)).decode() == ",".join(map(str, data))
+        blocks = list(chunk_content(chunk, block))
+        assert b"".join(blocks).decode() == ",".join(map(str, data))
+        assert len(blocks) == -(-size // BLOCK)
+
+
+def test_each_block_is_as_long_as_is_wished_then() -> None:
+    sizes = iter([1, 3, 2, 100])
+    assert list(chunk_content(b"abcdefg", sizes.__next__)) == [b"97,", b"98,99,100,", b"101,102,", b"103"]
 
 
 def test_every_byte_by_itself() -> None:
-    assert [b"".join(chunk_content(bytes([number]))) for number in range(256)] == [b"%d" % n for n in range(256)]
+    assert [b"".join(chunk_content(bytes([n]), block)) for n in range(256)] == [b"%d" % n for n in range(256)]
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_a_long_jwt_equals_the_one_made_in_one_go(size: int) -> None:
     key = SigningKey("token")
-    pieces = list(chunk_pieces("a", 0, 1, 2, INFO, bytes(size)))
+    pieces = list(chunk_pieces("a", 0, 1, 2, INFO, bytes(size), block))
     assert b"".join(key.long_jwt(pieces)) == key.jwt(b"".join(pieces))
     content = ",".join("0" * size)
     assert b"".join(pieces) == chunk_doc("a", 0, 1, 2, INFO, content)
@@ -60,7 +72,8 @@ def test_a_frame_made_ahead_is_written_as_it_is(settings: dict[str, str]) -> Non
     assert len(steps) > 2
     machine.submit(request, 0.0)
     (frame,) = machine.frames_to_send(0.0, 99.0)
-    sent = json.loads(frame)
+    assert isinstance(frame, list)
+    sent = json.loads(whole(frame))
     head, payload, signature = sent["token"].split(".")
     call = json.loads(base64.urlsafe_b64decode(payload + "=="))
     assert (call["endpoint"], call["doc"], call["iat"], call["exp"]) == ("file/upload", {"a": 1}, 5, 86_405)
@@ -72,9 +85,23 @@ def test_a_frame_made_ahead_is_written_as_it_is(settings: dict[str, str]) -> Non
     assert request.frame is None
 
 
+def test_a_frame_in_pieces_is_the_last_that_is_let_out_at_once() -> None:
+    bench = Bench()
+    machine = bench.machine
+    machine.connected(0.0, None)
+    machine.receive(b'{"status": 200, "msg": "Connection established."}', 0.0)
+    requests = [Request(f"a/{number}") for number in range(4)]
+    for number, request in enumerate(requests):
+        if number in (1, 2):
+            list(machine.make_frame(request, iter([b"{}"]), 5.0))
+        machine.submit(request, 0.0)
+    together = [list(map(type, machine.frames_to_send(0.0, 5.0))) for _ in range(4)]
+    assert together == [[bytes, list], [list], [bytes], []]
+
+
 def test_the_worst_chunk_fits_into_a_frame() -> None:
     info = FileInfo("n" * 16_000, 780_000, "image/png", 1_600_000_000_000)
-    pieces = chunk_pieces("a", 0, 1, 1, info, b"\xff" * 780_000)
+    pieces = chunk_pieces("a", 0, 1, 1, info, b"\xff" * 780_000, block)
     assert sum(map(len, SigningKey("t" * 64).long_jwt(pieces))) < MAX_FRAME_BYTES - 1024
 
 

@@ -44,6 +44,7 @@ from rxsdk.errors import (
     RemoteProtocolError,
     RxSdkError,
 )
+from rxsdk.protocols.contract import Frame
 from rxsdk.protocols.deadlines import Deadlines
 from rxsdk.protocols.limp.auth import reauth_query
 from rxsdk.protocols.limp.codec import decode_frame
@@ -335,9 +336,9 @@ class LimpMachine:
 
     # -- the contract: frames out ------------------------------------------------------------------------------
 
-    def frames_to_send(self, now: float, wall: float) -> list[bytes]:
+    def frames_to_send(self, now: float, wall: float) -> list[Frame]:
         """See `Machine.frames_to_send`: what the phase and a pending session change let through, signed now."""
-        frames: list[bytes] = []
+        frames: list[Frame] = []
         times = b""
         while (self._urgent or self._queue) and self._session_request is None:
             request = self._next_to_write(now)
@@ -347,6 +348,9 @@ class LimpMachine:
                 self._deadlines.clear(request)
                 self._report_end(request, RequestAdmitted(request))
                 continue
+            if request.frame is not None:
+                frames.append(self._write_made(request, request.frame, now))
+                break
             times = times or _times(wall)
             frames.append(self._write(request, now, times))
         return frames
@@ -390,7 +394,7 @@ class LimpMachine:
             yield
         pieces.append(b'","call_id":"' + call_id + b'"}')
         request.key, request.resent = key, True  # it cannot be made anew from its doc
-        request.frame = b"".join(pieces)
+        request.frame = pieces
 
     def _key_of(self, request: Request) -> SigningKey:
         if request.token is None and request.sid is None:
@@ -399,11 +403,12 @@ class LimpMachine:
         token = session["token"] if request.token is None else request.token.reveal()
         return _signing_key(request.sid or session["_id"], token)
 
+    def _write_made(self, request: Request, frame: list[bytes], now: float) -> list[bytes]:
+        request.frame = None
+        self._note_written(request, request.key or self._key, now)
+        return frame
+
     def _write(self, request: Request, now: float, times: bytes) -> bytes:
-        if request.frame is not None:
-            frame, request.frame = request.frame, None
-            self._note_written(request, request.key or self._key, now)
-            return frame
         if not request.call_id:
             request.call_id = self._new_id()
         call_id = request.call_id.encode()

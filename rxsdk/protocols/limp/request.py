@@ -67,7 +67,7 @@ class Request(msgspec.Struct, eq=False, gc=False):
 
     ``listener`` is the service's: whoever wants to know what became of it; and so is ``on_gap``: who is told when it, a
     watch, may have missed something. The machine never looks at them.
-    ``frame`` is what will be written, where that was made before (`LimpMachine.make_frame`).
+    ``frame`` is what will be written, in pieces, where that was made before (`LimpMachine.make_frame`).
     ``retry_doc`` is a second form of the doc, for credentials refused in their first. One with ``has_files`` is not
     written: it ends when its turn comes (`RequestAdmitted`), for its files to go up and the call `anew` after them.
 
@@ -86,7 +86,7 @@ class Request(msgspec.Struct, eq=False, gc=False):
     idempotent: bool = False
     retry_doc: bytes | None = None
     has_files: bool = False
-    frame: bytes | None = None
+    frame: list[bytes] | None = None
     listener: Any = None
     on_gap: Any = None
     changes_session: bool = False  # as its endpoint says, like the next

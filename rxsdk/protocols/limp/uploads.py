@@ -10,7 +10,7 @@ them.
 from __future__ import annotations
 
 from codecs import charmap_decode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -25,8 +25,6 @@ __all__ = [
 ]
 
 UPLOAD_ENDPOINT = "file/upload"
-
-BLOCK_BYTES = 24 * 1024
 
 
 class FileInfo(msgspec.Struct, frozen=True):
@@ -63,14 +61,17 @@ def _decimal_tables() -> tuple[str, bytes]:
 _CHARACTERS, _TO_DIGITS = _decimal_tables()
 
 
-def chunk_content(chunk: bytes | memoryview) -> Iterator[bytes]:
-    """The bytes as decimal numbers joined by commas, a block at a time: ``b"\\x00\\xff"`` is ``b"0,255"``."""
-    view = memoryview(chunk)
-    last = max(0, len(view) - 1) // BLOCK_BYTES * BLOCK_BYTES
-    for start in range(0, len(view), BLOCK_BYTES):
-        numbers = charmap_decode(view[start : start + BLOCK_BYTES], "strict", _CHARACTERS)[0]
-        digits = numbers.encode().translate(_TO_DIGITS)
-        yield digits[:-1] if start == last else digits
+def chunk_content(chunk: bytes | memoryview, block_bytes: Callable[[], int]) -> Iterator[bytes]:
+    """The bytes as decimal numbers joined by commas, a block at a time: ``b"\\x00\\xff"`` is ``b"0,255"``.
+
+    ``block_bytes`` is asked before each block how many bytes it is to be.
+    """
+    rest = memoryview(chunk)
+    while rest:
+        size = block_bytes()
+        block, rest = rest[:size], rest[size:]
+        digits = charmap_decode(block, "strict", _CHARACTERS)[0].encode().translate(_TO_DIGITS)
+        yield digits if rest else digits[:-1]
 
 
 def chunk_doc(attr: str, index: int, chunk_number: int, total: int, info: FileInfo, content: str) -> bytes:
@@ -93,12 +94,18 @@ def chunk_doc(attr: str, index: int, chunk_number: int, total: int, info: FileIn
 
 
 def chunk_pieces(
-    attr: str, index: int, chunk_number: int, total: int, info: FileInfo, chunk: bytes | memoryview
+    attr: str,
+    index: int,
+    chunk_number: int,
+    total: int,
+    info: FileInfo,
+    chunk: bytes | memoryview,
+    block_bytes: Callable[[], int],
 ) -> Iterator[bytes]:
-    """The same with ``chunk`` as its content, piece by piece."""
+    """The same with ``chunk`` as its content, piece by piece; see `chunk_content`."""
     doc = chunk_doc(attr, index, chunk_number, total, info, "")
     yield doc[:-3]
-    yield from chunk_content(chunk)
+    yield from chunk_content(chunk, block_bytes)
     yield doc[-3:]
 
 
