@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -141,6 +142,39 @@ def test_lost_before_the_start_the_messages_come_first_and_the_loss_after() -> N
             await transport.close()
 
     gone = asyncio.Event()
+    run(both())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_messages_stay_whole_wherever_the_stream_of_bytes_is_cut(seed: int) -> None:
+    draw = random.Random(seed)
+    messages, data, in_heads = [], b"", []
+    for size in draw.sample([0, 1, 125, 126, 127, 300, 65_535, 65_536, 70_000, 140_000] * 3, 30):
+        message = draw.randbytes(size)
+        in_heads.append(len(data) + draw.randint(1, 3))
+        if draw.random() < 0.7:
+            data += frame(TEXT, message)
+        else:
+            cut = draw.randint(0, size)
+            data += frame(TEXT, message[:cut], fin=False) + frame(PING, b"?") + frame(CONT, message[cut:])
+        data += draw.choice([b"", b"", frame(PING, b"!"), frame(BINARY, b"not for us")])
+        messages.append(message)
+    cuts = sorted({*in_heads, *draw.sample(range(len(data)), 20)} & set(range(1, len(data))))
+    pieces = [data[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answer = accept(await read_request(reader))
+        await sending(answer + pieces[0], *pieces[1:])(reader, writer)
+
+    async def both() -> None:
+        async with tcp_server(play) as port:
+            transport = await opener(f"ws://127.0.0.1:{port}/ws")()
+            ear = Ear()
+            transport.start(ear)
+            await ear.until(lambda: len(ear.frames) == len(messages))
+            assert ear.frames == messages
+            await transport.close()
+
     run(both())
 
 
