@@ -114,6 +114,8 @@ class Outcome(HotStream[T]):
             except BaseException:
                 self._forget(waiter)
                 raise
+        if self._first is not NOTHING:
+            return cast(T, self._first)
         try:
             return self._settled()
         finally:

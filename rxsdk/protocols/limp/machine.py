@@ -189,11 +189,11 @@ class LimpMachine:
 
         self._pace = Pace(quota)
         self._repeats = TokenBucket(_REPEATS_AT_ONCE, _REPEATS_PER_S)
-        self._writable_at: float | None = None  # when the pace lets the next message through
+        self._writable_at = _FOR_EVER  # when the pace lets the next message through
         self._asked = False
         self._deadlines: Deadlines[Request] = Deadlines()
-        self._ready_by: float | None = None
-        self._heartbeat_at: float | None = None  # when the next is due, or when the one on its way is late
+        self._ready_by = _FOR_EVER
+        self._heartbeat_at = _FOR_EVER  # when the next is due, or when the one on its way is late
         self._last_unmatched: tuple[float, Res[Any]] | None = None
         self._last_loss: Exception | None = None
         self._heard_at = 0.0
@@ -295,7 +295,7 @@ class LimpMachine:
         self._last_loss = reason
         lost, self._in_flight = self._in_flight, {}
         self._verify = self._reauth = self._heartbeat = self._session_request = None
-        self._ready_by = self._heartbeat_at = self._writable_at = None
+        self._ready_by = self._heartbeat_at = self._writable_at = _FOR_EVER
         again = [request for request in self._urgent if request.listener is not None]
         self._urgent.clear()
         self._move(Move.LOST)
@@ -376,7 +376,7 @@ class LimpMachine:
         if self._heartbeat is not None and self._heartbeat in self._urgent:
             del self._urgent[self._heartbeat]
             return self._heartbeat
-        self._writable_at = self._pace.opens_at if self._urgent or self._queue else None
+        self._writable_at = self._pace.opens_at
         return None
 
     def make_frame(self, request: Request, doc: Iterable[bytes], wall: float) -> Iterator[None]:
@@ -497,7 +497,7 @@ class LimpMachine:
         self._move(Move.LET_IN_WITH_SESSION)
 
     def _become_ready(self, move: Move, now: float) -> None:
-        self._ready_by = None
+        self._ready_by = _FOR_EVER
         self._heartbeat_at = now + self._heartbeat_interval_s
         for request in reversed(self._to_renew):
             self._urgent[request] = None
@@ -641,23 +641,23 @@ class LimpMachine:
         if self._just_submitted:
             self._note_waiting()
         first = self._deadlines.first()
-        for at in (self._ready_by, self._heartbeat_at, self._writable_at):
-            if at is not None and (first is None or at < first):
-                first = at
-        return first
+        own = min(self._ready_by, self._heartbeat_at, self._writable_at)
+        if first is not None and first < own:
+            return first
+        return own if own < _FOR_EVER else None
 
     def handle_deadline(self, now: float) -> None:
         """See `Machine.handle_deadline`: queue times, answer times, the heartbeat, the time to become ready."""
         self._note_waiting()
         for request in self._deadlines.passed(now):
             self._expire(request)
-        if self._writable_at is not None and self._writable_at <= now:
-            self._writable_at = None  # the core writes after this
-        if self._ready_by is not None and self._ready_by <= now:
-            self._ready_by = None
+        if self._writable_at <= now:
+            self._writable_at = _FOR_EVER  # the core writes after this
+        if self._ready_by <= now:
+            self._ready_by = _FOR_EVER
             reason = f"not let in within {self._connect_timeout_s:g} s ({self.phase.value})"
             self._events.append(ConnectionGivenUp(ConnectionLost(reason)))
-        if self._heartbeat_at is not None and self._heartbeat_at <= now:
+        if self._heartbeat_at <= now:
             self._heartbeat_due(now)
 
     def _note_waiting(self) -> None:
@@ -695,7 +695,7 @@ class LimpMachine:
 
     def probe(self, now: float) -> None:
         """See `Machine.probe`: a heartbeat at once, if none is on its way."""
-        if self._heartbeat is None and self._heartbeat_at is not None:
+        if self._heartbeat is None and self._heartbeat_at < _FOR_EVER:
             self._heartbeat_due(now)
 
     def _heartbeat_due(self, now: float) -> None:
@@ -711,7 +711,7 @@ class LimpMachine:
             self._urgent.move_to_end(self._heartbeat, last=False)
             self._heartbeat_at = now + self._heartbeat_timeout_s
             return
-        self._heartbeat_at = None
+        self._heartbeat_at = _FOR_EVER
         self._events.append(ConnectionGivenUp(HeartbeatTimeout(self._heartbeat_timeout_s)))
 
     def _heartbeat_answered(self, heartbeat: Request, now: float) -> None:
@@ -766,7 +766,7 @@ class LimpMachine:
         for table in (self._in_flight, self._to_renew, self._urgent, self._queue, self._await_auth):
             table.clear()
         self._session_request = self._verify = self._reauth = self._heartbeat = None
-        self._ready_by = self._heartbeat_at = self._writable_at = None
+        self._ready_by = self._heartbeat_at = self._writable_at = _FOR_EVER
         for request in [*written, *waiting]:
             self._deadlines.clear(request)
             if request.opened and cause is None:

@@ -13,6 +13,7 @@ from rxsdk.errors import ConfigurationError
 __all__ = ["Pace", "QuotaPolicy", "TokenBucket"]
 
 _WINDOW_S = 60.0
+_EVER = float("-inf")
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,12 @@ class Pace:
     def __init__(self, policy: QuotaPolicy) -> None:
         self._limit = policy.messages_per_minute
         self._written: list[float] = []  # when, within the last minute; only kept under a limit
-        self.opens_at: float | None = None
+        self.opens_at = _EVER
 
     def connected(self) -> None:
         """The server counts each connection by itself."""
         self._written.clear()
-        self.opens_at = None
+        self.opens_at = _EVER
 
     def written(self, now: float) -> None:
         """A message went out."""
@@ -66,10 +67,8 @@ class Pace:
 
     def is_open(self, now: float) -> bool:
         """Whether a message may be written; if not, `opens_at` says when."""
-        if self.opens_at is not None:
-            if now < self.opens_at:
-                return False
-            self.opens_at = None
+        if now < self.opens_at:
+            return False
         if self._limit is None:
             return True
         while self._written and self._written[0] <= now - _WINDOW_S:
