@@ -43,7 +43,7 @@ _BINARY: Any = WSMsgType.BINARY
 _CLOSE: Any = WSMsgType.CLOSE
 _PING: Any = WSMsgType.PING
 _NO_CODE = 1005
-_READ = 256 * 1024  # as asyncio reads
+_READ = 64 * 1024  # as much as stays in the processor's cache; and many messages would keep the loop for long
 _USER_AGENT = f"Python/{platform.python_version()} picows/{picows.__version__}"  # type: ignore[attr-defined]
 
 

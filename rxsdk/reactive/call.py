@@ -173,10 +173,11 @@ class Outcome(HotStream[T]):
                     self._post(value)
                     if final:
                         self._post_end()
+            is_unheard = not (self._in_step or final or self._apart)
             waiters, self._waiters = self._waiters, ()
         for waiter in waiters:
             waiter()
-        if self._was_left and not final and not self._is_heard():
+        if is_unheard and self._was_left and not self._is_heard():
             self._cancel(self, False)  # a watch whose subscribers had all gone before it was made
 
     def tell(self, value: T) -> None:

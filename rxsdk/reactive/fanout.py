@@ -81,9 +81,9 @@ class Fanout:
     def _post(self, value: Any, delivered: Delivered | None = None) -> None:
         """Give ``value`` to all who have joined, and tell ``delivered`` when that is done."""
         if delivered is None:
-            self._dispatcher.post(Fanout._deliver, (self, value))
+            self._dispatcher.post(_deliver, (self, value))
         else:
-            self._dispatcher.post(Fanout._deliver_and_tell, (self, value, delivered))
+            self._dispatcher.post(_deliver_and_tell, (self, value, delivered))
         self._posted = posted = self._posted + 1
         if posted > self._look_at:
             self._look_for_full_mailboxes()
@@ -137,26 +137,6 @@ class Fanout:
 
     # -- on the dispatcher
 
-    @staticmethod
-    def _deliver(told: tuple[Fanout, Any]) -> bool:
-        """The value, to all who are in step; returns whether there was anybody."""
-        self, value = told
-        dispatcher = self._dispatcher
-        with dispatcher.lock:
-            if self._apart:
-                self._gather()
-            self._delivered += 1
-            if self._apart:
-                self._keep(value)
-            self._began_with = self._posted
-            subscriptions = self._in_step
-        if self._is_slow:
-            self._deliver_timed(subscriptions, value)
-        else:
-            dispatcher.source = self
-            give(dispatcher, subscriptions, value)
-        return bool(subscriptions)
-
     def took_long(self) -> None:
         """What was delivered last kept everybody waiting."""
         self._is_slow = True
@@ -182,19 +162,6 @@ class Fanout:
                 if subscription in self._in_step:  # else it was disposed
                     self._set_apart(subscription, self._delivered).is_behind = True
                     dispatcher.add_laggard(subscription, took)
-
-    @staticmethod
-    def _deliver_and_tell(told: tuple[Fanout, Any, Delivered]) -> None:
-        self, value, delivered = told
-        number = self._delivered
-        was_handed = Fanout._deliver((self, value))
-        with self._dispatcher.lock:
-            if self._oldest() <= number:  # somebody lags, and is given it later
-                if self._receipts is None:
-                    self._receipts = deque()
-                self._receipts.append((number, was_handed, delivered))
-                return
-        delivered(was_handed)
 
     def _tell_end(self) -> None:
         with self._dispatcher.lock:
@@ -286,6 +253,8 @@ class Fanout:
         for subscription in self._apart:
             look_at = min(look_at, self._check_mailbox(subscription, _place(subscription).at, self._came_at_once))
         self._look_at = look_at
+        # Its own from the first value on: in Python 3.11 what is the class's takes ten times as long to find.
+        self._apart, self._is_slow = self._apart, self._is_slow
         self._forget_what_all_had()
 
     def _check_mailbox(self, subscription: Subscription, at: int, excused: int) -> int:
@@ -321,9 +290,42 @@ class Fanout:
 
     def _waiting(self) -> Sequence[Any]:
         """The values that are not delivered yet; the job of the latest that is may still be under way."""
-        mine = (Fanout._deliver, Fanout._deliver_and_tell)
+        mine = (_deliver, _deliver_and_tell)
         told = [argument for job, argument in self._dispatcher.jobs() if job in mine and argument[0] is self]
         return [value for _, value, *_ in told[len(told) - (self._posted - self._delivered) :]]
+
+
+def _deliver(told: tuple[Fanout, Any]) -> bool:
+    """The value, to all who are in step; returns whether there was anybody."""
+    source, value = told
+    dispatcher = source._dispatcher
+    with dispatcher.lock:
+        if source._apart:
+            source._gather()
+        source._delivered += 1
+        if source._apart:
+            source._keep(value)
+        source._began_with = source._posted
+        subscriptions = source._in_step
+    if source._is_slow:
+        source._deliver_timed(subscriptions, value)
+    else:
+        dispatcher.source = source
+        give(dispatcher, subscriptions, value)
+    return bool(subscriptions)
+
+
+def _deliver_and_tell(told: tuple[Fanout, Any, Delivered]) -> None:
+    source, value, delivered = told
+    number = source._delivered
+    was_handed = _deliver((source, value))
+    with source._dispatcher.lock:
+        if source._oldest() <= number:  # somebody lags, and is given it later
+            if source._receipts is None:
+                source._receipts = deque()
+            source._receipts.append((number, was_handed, delivered))
+            return
+    delivered(was_handed)
 
 
 def _place(subscription: Subscription) -> Place:

@@ -332,6 +332,7 @@ class Multicast(HotStream[T]):
         joined: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(dispatcher)
+        self._in_step = self._apart = ()  # not the class's: it is asked at every message whether anybody listens
         self._joined = joined
         self._keep_latest = keep_latest
         self._latest = initial
@@ -341,7 +342,7 @@ class Multicast(HotStream[T]):
     @property
     def has_observers(self) -> bool:
         """Whether anybody listens."""
-        return not self._is_over and self._is_heard()
+        return bool(self._in_step or self._apart) and not self._is_over
 
     @property
     def is_over(self) -> bool:

@@ -455,10 +455,15 @@ class LimpMachine:
         request = self._in_flight.get(call_id) if type(call_id) is str else None
         if request is None:
             self._received_unmatched(res, now)
-        elif res.status == 200:
-            self._received_reply(request, res, now)
-        else:
+        elif res.status != 200:
             self._received_refusal(request, res, now)
+        else:
+            if "session" in args:
+                self._take_session(res)
+            if request.progress is WATCHING:
+                self._events.append(CallReplied(request, res, False))
+            else:
+                self._received_reply(request, res, now)
 
     def _received_unmatched(self, res: Res[Any], now: float) -> None:
         self._take_session(res)
@@ -506,12 +511,7 @@ class LimpMachine:
         self._move(move)
 
     def _received_reply(self, request: Request, res: Res[Any], now: float) -> None:
-        if "session" in res.args:
-            self._take_session(res)
         watch = res.args.get("watch")
-        if request.progress is WATCHING:
-            self._events.append(CallReplied(request, res, False))
-            return
         if request.opened or (type(watch) is str and request.may_watch and request.listener is not None):
             self._received_watch(request, res)
             return
