@@ -123,8 +123,8 @@ class Connection:
     def flush(self) -> None:
         """Let the machine's frames and events out: at the end of this turn of the loop, many at once.
 
-        What handling an event brings goes out with the rest. The first that follows a word of the peer goes out here
-        and now: one call after another must not wait for turns.
+        What handling an event brings goes out with the rest. The first that follows a single word of the peer goes out
+        here and now: one call after another must not wait for turns. (After many words, many calls come together.)
         """
         if self._is_pumping:
             self._pumps_again = True
@@ -195,7 +195,7 @@ class Connection:
         except Exception as error:
             self._broken(error)
             return
-        self._writes_at_once = True
+        self._writes_at_once = len(frames) == 1
         if self._is_pumping:  # the peer answered within our write: the loop is to breathe in between
             self._pump_soon()
         else:

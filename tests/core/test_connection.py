@@ -66,6 +66,20 @@ def test_after_a_word_of_the_peer_the_first_flush_writes_at_once_and_later_ones_
     play(scene)
 
 
+def test_after_many_words_of_the_peer_all_is_written_together() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.up()
+        rig.connection.frames_received([b"a word", b"another"])
+        for written in (b"1", b"2"):
+            rig.machine.outgoing.append(written)
+            rig.connection.flush()
+            assert rig.server.received == []
+        await turns()
+        assert rig.server.received == [b"1", b"2"]
+
+    play(scene)
+
+
 def test_a_peer_that_answers_within_our_write_is_heard_and_answered_in_a_turn_of_its_own() -> None:
     async def scene(rig: Rig) -> None:
         await rig.up()
