@@ -73,7 +73,7 @@ class Outcome(HotStream[T]):
         decode: Callable[[Any], T] | None = None,
         request: Any = None,
     ) -> None:
-        super().__init__(dispatcher)
+        self._dispatcher = dispatcher  # all that `Stream` would do, for every call
         self.endpoint = endpoint
         self.request = request  # the service's: what it knows this call by
         self._cancel = cancel  # (this, whether it was asked for in so many words)

@@ -272,7 +272,8 @@ class HotStream(Fanout, Stream[T]):
         scheduler: abc.SchedulerBase | None = None,
     ) -> Subscription:
         """See `Stream.subscribe`."""
-        subscription = Subscription(*callbacks_of(on_next, on_error, on_completed), self)
+        on_next, on_error, on_completed = callbacks_of(on_next, on_error, on_completed)
+        subscription = Subscription(on_next, on_error, on_completed, self)
         self.admit(subscription)
         return subscription
 
