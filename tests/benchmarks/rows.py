@@ -278,7 +278,7 @@ def _look(event: Any) -> None:
 
 
 @contextmanager
-def upload(url: str, mib: int) -> Iterator[tuple[Cost, Cost]]:
+def upload(url: str, mib: int, library: Library = "websockets") -> Iterator[tuple[Cost, Cost]]:
     """A file in chunks of 512 000 bytes, and its call; the unit is the whole."""
     with tempfile.NamedTemporaryFile() as big:
         big.write(os.urandom(mib * 1024 * 1024))
@@ -295,7 +295,7 @@ def upload(url: str, mib: int) -> Iterator[tuple[Cost, Cost]]:
 
             return ours, plain
 
-        with on_one_loop(f"{url}/upload/{-(-mib * 1024 * 1024 // CHUNK)}", works, warm_up=1) as sides:
+        with on_one_loop(f"{url}/upload/{-(-mib * 1024 * 1024 // CHUNK)}", works, library, warm_up=1) as sides:
             yield sides
 
 
@@ -365,6 +365,7 @@ ROWS = (
         100_000,
         5_000,
     ),
+    Row("upload of 16 MiB, running loop, picows", partial(upload, mib=16, library="picows"), 1 / 0.9, 5, 1),
     Row("import rxsdk against what it is made of", importing, 1.2, 1, 1),
     Row(
         "1 000 connected instances, memory, running loop, websockets", memory, 1.3, 1_000, 20, "RSS KiB", repetitions=2

@@ -32,6 +32,7 @@ ROWS = [
     "1 000 in flight, subscribe, running loop, picows",
     "1 000 in flight, await, running loop, picows",
     "watch event, one subscriber, running loop, picows",
+    "upload of 16 MiB, running loop, picows",
     "import rxsdk against what it is made of",
     "1 000 connected instances, memory, running loop, websockets",
     "1 000 connected instances, idle, running loop, websockets",

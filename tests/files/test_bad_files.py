@@ -225,6 +225,15 @@ def test_a_file_that_changes_while_it_is_on_its_way(emulator: Emulator, folder: 
             check_named(emulator, api, call, path, problem)
 
 
+def test_a_file_that_ends_in_the_middle_of_a_later_chunk(emulator: Emulator, folder: Path) -> None:
+    path = folder / "a.bin"
+    path.write_bytes(content(500_000))
+    with signed_in(emulator, upload_window=1, file_chunk_size=100_000) as api:
+        emulator.reply_to("file/upload", lambda sent: os.truncate(path, 350_000) if sent["doc"]["chunk"] == 1 else None)
+        call = upload(api, "bad", file=path)
+        check_named(emulator, api, call, path, "became shorter after the call was made")
+
+
 @contextmanager
 def suspended(api: ApiService) -> Iterator[None]:
     api.suspend()

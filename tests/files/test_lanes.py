@@ -181,3 +181,16 @@ def test_by_the_end_of_asyncio_run_lanes_and_uploads_end_too(emulator: Emulator,
         call.result()
     wait_until(lambda: emulator.connections == 0)
     assert api.state.name == "closed"
+
+
+def test_by_the_end_of_asyncio_run_a_lane_that_nobody_uses_ends_too(emulator: Emulator) -> None:
+    async def main() -> ApiService:
+        api = ApiService(emulator.config(reconnect=FAST))
+        api.init()
+        await api.auth("email", emulator.admin_email, emulator.admin_password)
+        await upload(api, file=file(10))
+        return api
+
+    api = asyncio.run(main())
+    assert api.state.name == "closed"
+    wait_until(lambda: emulator.connections == 0)
