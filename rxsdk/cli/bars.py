@@ -7,20 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+from rich.filesize import decimal
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 
-from rxsdk import Stream
+from rxsdk import DownloadProgress, Stream, UploadProgress
 from rxsdk.cli.show import plain
 
 __all__ = ["downloading", "uploading"]
@@ -31,14 +25,24 @@ class _Bars:
         self._progress = progress
         self._tasks: dict[Any, TaskID] = {}
 
-    def show(self, key: Any, name: str, done: int, total: int | None, phase: str) -> None:
-        """File ``key`` has come so far; those shown before it are done."""
+    def show(self, key: Any, now: UploadProgress | DownloadProgress, done: int) -> None:
+        """File ``key`` has come so far; those shown before it are done. One that has not begun to come has no bar."""
         if key not in self._tasks:
+            if now.phase in ("connecting", "failed"):
+                return
             for task in self._tasks.values():
-                self._progress.update(task, completed=self._progress.tasks[task].total or 0, phase="")
-            self._tasks[key] = self._progress.add_task(plain(name), total=total, phase="")
-        shown = "" if phase in ("sending", "receiving", "done") else phase.replace("_", " ")
-        self._progress.update(self._tasks[key], completed=done, total=total, phase=shown)
+                self._progress.update(task, completed=self._progress.tasks[task].total or 0, phase="", left="")
+            self._tasks[key] = self._progress.add_task(
+                plain(now.name), total=now.total_bytes, phase="", rate="", left=""
+            )
+        self._progress.update(
+            self._tasks[key],
+            completed=done,
+            total=now.total_bytes,
+            phase="" if now.phase in ("sending", "receiving", "done") else now.phase.replace("_", " "),
+            rate=f"{decimal(int(now.rate_bytes_per_s))}/s" if now.rate_bytes_per_s else "",
+            left="" if now.eta_s is None else str(timedelta(seconds=round(now.eta_s))),
+        )
 
 
 @contextmanager
@@ -48,8 +52,8 @@ def _bars() -> Iterator[_Bars]:
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
         DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[rate]}", style="progress.data.speed"),
+        TextColumn("{task.fields[left]}", style="progress.remaining"),
         TextColumn("{task.fields[phase]}", style="yellow", markup=False),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal, expand=True) as progress:
@@ -57,12 +61,10 @@ def _bars() -> Iterator[_Bars]:
 
 
 @contextmanager
-def uploading(progress: Stream[Any]) -> Iterator[None]:
+def uploading(progress: Stream[UploadProgress]) -> Iterator[None]:
     """Draw ``call.progress`` for as long as this lasts."""
     with _bars() as bars:
-        subscription = progress.subscribe(
-            lambda one: bars.show((one.attr, one.index), one.name, one.sent_bytes, one.total_bytes, one.phase)
-        )
+        subscription = progress.subscribe(lambda one: bars.show((one.attr, one.index), one, one.sent_bytes))
         try:
             yield
         finally:
@@ -70,12 +72,10 @@ def uploading(progress: Stream[Any]) -> Iterator[None]:
 
 
 @contextmanager
-def downloading(progress: Stream[Any]) -> Iterator[None]:
+def downloading(progress: Stream[DownloadProgress]) -> Iterator[None]:
     """The same for the progress of a download."""
     with _bars() as bars:
-        subscription = progress.subscribe(
-            lambda one: bars.show(one.name, one.name, one.received_bytes, one.total_bytes, one.phase)
-        )
+        subscription = progress.subscribe(lambda one: bars.show(one.name, one, one.received_bytes))
         try:
             yield
         finally:

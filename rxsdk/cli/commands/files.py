@@ -94,6 +94,6 @@ async def _name_of(api: ApiService, module: str, _id: str, attr: str) -> str:
     file = found[0] if isinstance(found, list) and found else found
     if not isinstance(file, dict) or not isinstance(file.get("name"), str):
         problem = f"has no file under {attr}" if docs else "is not there"
-        raise DownloadError(api.file_url(module, _id, attr, "?"), f"{module} {_id} {problem}")
+        raise DownloadError(api.file_url(module, _id, attr, "-").removesuffix("/-"), f"{module} {_id} {problem}")
     name: str = file["name"]
     return name
