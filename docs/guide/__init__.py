@@ -20,6 +20,7 @@ with ApiService(config) as api:
 | know where a connection can be, and how it moves | `docs.guide.states` |
 | know what can go wrong, and what to do then | `docs.guide.errors` |
 | ask for documents, change them, have them typed | `docs.guide.documents` |
+| send files, follow them on their way, fetch them | `docs.guide.files` |
 | follow what changes, read page by page, ask again and again | `docs.guide.streams` |
 | come from the Angular or the NativeScript SDK | `docs.guide.from_angular` |
 | use it in a notebook | `docs.guide.notebooks` |
@@ -35,6 +36,7 @@ __all__ = [
     "chat",
     "documents",
     "errors",
+    "files",
     "from_angular",
     "notebooks",
     "platforms",

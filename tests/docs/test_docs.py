@@ -8,6 +8,7 @@ import importlib
 import re
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -17,6 +18,7 @@ from docs.guide import __all__ as pages
 from docs.guide import errors, settings, states
 from rxsdk import Q, QuotaPolicy, ReconnectPolicy, SDKConfig
 from rxsdk.core.state import TRANSITIONS
+from rxsdk.reactive.progress import UploadPhase
 from tests.cli.conftest import REPOSITORY, Ran, run_python
 
 TEXTS = {name: importlib.import_module(f"docs.guide.{name}").__doc__ or "" for name in pages}
@@ -88,6 +90,11 @@ def test_every_state_is_drawn() -> None:
     assert drawing.count("<line") == sum(map(len, states.DRAWN.values()))
     assert [name for name in TRANSITIONS if f">{name}</text>" not in drawing] == []
     assert states.table().count("\n") == sum(map(len, TRANSITIONS.values())) + 1
+
+
+def test_every_phase_of_an_upload_is_told() -> None:
+    told = re.findall(r"^\| `(\w+)` \| (?:waits|is|begins|has)", TEXTS["files"], re.MULTILINE)
+    assert sorted(told) == sorted(get_args(UploadPhase))
 
 
 @pytest.mark.parametrize("name", pages)
