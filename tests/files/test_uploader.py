@@ -201,7 +201,13 @@ def test_paused_nothing_more_goes_out_until_it_is_resumed(emulator: Emulator) ->
 @pytest.mark.parametrize("chunk", [1, 2, 3])
 def test_cancelled_at_a_chunk_nothing_is_stored_and_the_next_is_right(emulator: Emulator, chunk: int) -> None:
     with signed_in(emulator) as api:
-        emulator.reply_to("file/upload", lambda doc: call.cancel() if doc["doc"]["chunk"] == chunk else None)
+
+        def cancel(payload: dict[str, Any]) -> None:
+            if payload["doc"]["chunk"] == chunk:
+                call.cancel()
+                wait_until(lambda: call.error is not None)  # before the chunk is answered
+
+        emulator.reply_to("file/upload", cancel)
         call = upload(api, "gone", file=file(3000))
         with pytest.raises(CallCancelled) as caught:
             call.result()
