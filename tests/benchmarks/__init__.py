@@ -5,6 +5,7 @@
 - `server`: a LIMP server that does next to nothing, in another process and pinned to another core.
 - `floor`: the client one would write by hand on `websockets` or `picows`, `msgspec` and an HMAC, for one purpose only.
 - `rows`: the work, done once by rxsdk and once by the floor; `processes`: the work that needs a process to itself.
+- `profile`, a command of its own: where the µs of an event and of a call go, stage by stage.
 - `sides`: what both sides of a row stand on.
 - `measure`: paired repetitions, medians; the table.
 

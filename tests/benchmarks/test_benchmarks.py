@@ -8,13 +8,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from rxsdk.core.transport import has_picows
+from tests.benchmarks import profile
 from tests.benchmarks.__main__ import main
 from tests.benchmarks.measure import Result
 from tests.benchmarks.rows import Row
+from tests.benchmarks.sides import server_process
 
 ROOT = Path(__file__).parents[2]
 
@@ -99,3 +102,13 @@ def test_without_picows_its_rows_are_left_out_and_named(
     assert main() == 0
     assert measured == [row for row in ROWS if not row.endswith("picows")]
     assert capsys.readouterr().err.count("picows is not installed") == len(ROWS) - len(measured) > 0
+
+
+@pytest.mark.parametrize("unit", ["event", "call"])
+def test_the_stages_of_a_profile_are_the_whole(unit: Literal["event", "call"], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profile, "ROUNDS", 1)
+    with server_process() as url:
+        stages, floor = profile.profile(url, "websockets", unit)
+    assert list(stages) == list(profile.STAGES)
+    assert (stages["make the call"] > 0) == (unit == "call")
+    assert min(stages["JSON to Res"], stages["hand up, post"], stages["deliver"], floor) > 0
