@@ -662,10 +662,11 @@ class LimpMachine:
 
     def _note_waiting(self) -> None:
         """Most calls are written as soon as they are submitted; one that is not may wait so long and no longer."""
-        for request in self._just_submitted:
-            waits = request.progress is WAITING and request.written_at is None and not request.opened
-            if waits and request.deadline is None and request.write_by is not None:
-                self._deadlines.set(request, request.write_by)
+        if self._queue or self._urgent or self._await_auth:  # else nothing waits
+            for request in self._just_submitted:
+                waits = request.progress is WAITING and request.written_at is None and not request.opened
+                if waits and request.deadline is None and request.write_by is not None:
+                    self._deadlines.set(request, request.write_by)
         self._just_submitted.clear()
 
     def _expire(self, request: Request) -> None:
