@@ -72,10 +72,10 @@ def test_chunks(vector: dict[str, Any]) -> None:
     data, size, total = bytes.fromhex(vector["bytes_hex"]), vector["chunk_size"], vector["total"]
     assert chunk_count(len(data), size) == total
     chunks = [data[start : start + size] for start in range(0, len(data), size)]
-    assert [b"".join(chunk_content(chunk)).decode() for chunk in chunks] == vector["contents"]
+    assert [b"".join(chunk_content(chunk, lambda: 3)).decode() for chunk in chunks] == vector["contents"]
     info = FileInfo(name='p".png', size=len(data), mime_type="image/png", last_modified_ms=1_600_000_000_000)
     for number, (chunk, content) in enumerate(zip(chunks, vector["contents"], strict=True), start=1):
-        doc = json.loads(b"".join(chunk_pieces("photo", 2, number, total, info, chunk)))
+        doc = json.loads(b"".join(chunk_pieces("photo", 2, number, total, info, chunk, lambda: 3)))
         file = {"name": 'p".png', "size": len(data), "type": "image/png", "lastModified": 1_600_000_000_000}
         assert doc == {
             "attr": "photo",
