@@ -186,6 +186,7 @@ class _PicowsTransport(WSListener):
         self._receiver: Receiver | None = None
         self._messages: list[bytes] = []  # not handed over yet
         self._parts: list[bytes] | None = None  # of a message that comes in fragments
+        self._parts_size = 0
         self._parts_wanted = False
         self._is_paused = False
         self._is_closing = False
@@ -252,13 +253,16 @@ class _PicowsTransport(WSListener):
         self._over = asyncio.ensure_future(self._until_disconnected(transport))
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if transport.is_close_frame_sent and not self._is_closing:
-            self._is_deaf = True  # picows found something against the protocol
+        # picows reads a frame before it hands the one before over: it may have found it to be against the protocol.
+        is_last = transport.is_close_frame_sent and not self._is_closing
         if not self._is_deaf:
-            if frame.msg_type == self._kind and frame.fin and self._parts is None and not frame.rsv1:
+            is_message = frame.msg_type == self._kind and frame.fin and self._parts is None
+            if is_message and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
                 self._messages.append(frame.get_payload_as_bytes())
             else:
                 self._other_frame(frame)
+        if is_last:
+            self._is_deaf = True
         if (frame.last_in_buffer or len(self._messages) >= MESSAGES_AT_ONCE) and self._receiver is not None:
             self._hand_over(self._receiver)
 
@@ -310,7 +314,10 @@ class _PicowsTransport(WSListener):
             self._break(WSCloseCode.PROTOCOL_ERROR, "expected a continuation frame")
         elif kind in (_TEXT, _BINARY):
             self._parts_wanted = kind == self._kind
-            self._parts = None if frame.fin else [frame.get_payload_as_bytes()]
+            self._parts = None if frame.fin else []
+            self._parts_size = 0
+            if not frame.fin:
+                self._part(frame)
         elif kind == _CONT:
             self._part(frame)
 
@@ -318,8 +325,10 @@ class _PicowsTransport(WSListener):
         if self._parts is None:
             self._break(WSCloseCode.PROTOCOL_ERROR, "unexpected continuation frame")
             return
-        self._parts.append(frame.get_payload_as_bytes())
-        if sum(map(len, self._parts)) > self._limit:
+        part = frame.get_payload_as_bytes()
+        self._parts.append(part)
+        self._parts_size += len(part)
+        if self._parts_size > self._limit:
             self._break(WSCloseCode.MESSAGE_TOO_BIG, f"a message exceeds limit of {self._limit} bytes")
         elif frame.fin:
             parts, self._parts = self._parts, None
