@@ -15,6 +15,7 @@ from time import perf_counter
 from websockets.frames import apply_mask  # type: ignore[attr-defined]
 
 from rxsdk.core.framing import frame_head
+from rxsdk.core.loop import wake
 from rxsdk.protocols.contract import Frame
 
 __all__ = ["LongMessage", "in_turns"]
@@ -56,7 +57,7 @@ async def _others_first() -> None:
     loop = asyncio.get_running_loop()
     turn = loop.create_future()
     # A timer is looked at after the sockets, and what waits for this future comes after what waits for their messages.
-    timer = loop.call_later(0, turn.set_result, None)
+    timer = loop.call_later(0, wake, loop, turn)  # who waits may be cancelled in the same turn
     try:
         await turn
     finally:

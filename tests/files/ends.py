@@ -20,7 +20,7 @@ from rxsdk import ApiService, Call, CallCancelled, CallNotSent, CallOutcomeUnkno
 from rxsdk.core.transport import has_picows
 from rxsdk.emulator import Emulator
 from tests.conftest import wait_until
-from tests.faults.left_over import ThreadsAndFiles
+from tests.faults.left_over import nothing_left_over
 from tests.files.wire import Watcher, archive_emulator, check_stored, content, file, outcome, signed_in, stored, upload
 
 CHUNK = 20_000
@@ -162,15 +162,14 @@ SITUATIONS = (closed, suspended, cancelled, *([forked] if hasattr(os, "fork") el
 
 
 def play(situation: Callable[[Round, dict[str, Any]], None], library: str, rounds: int, first_seed: int = 0) -> None:
-    """So many rounds of it; after each nobody is connected, and no more is open than before."""
+    """So many rounds of it; after each nobody is connected, nothing is left over, and nobody has complained."""
     settings = {"transport": library, "file_chunk_size": CHUNK, "upload_lanes": 2}
     with archive_emulator() as emulator:
         for seed in range(first_seed, first_seed + rounds):
-            before = ThreadsAndFiles()
             try:
-                situation(Round(emulator, seed), settings)
-                wait_until(lambda: emulator.connections == 0)
-                before.wait_until_back()
+                with nothing_left_over():
+                    situation(Round(emulator, seed), settings)
+                    wait_until(lambda: emulator.connections == 0)
             except BaseException as error:
                 error.add_note(f"{situation.__name__}, {library}, seed {seed}")
                 raise
