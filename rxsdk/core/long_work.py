@@ -24,10 +24,14 @@ _WRITE_BYTES = 64 * 1024
 """What is written at once: a system call takes longer than to mask and copy so much."""
 
 _SHARE = 0.25
+_MOST_S = 0.00025
 
 
 class _Share:
-    """The part of a turn that long work may take: that much of the time that has passed since its last turn."""
+    """The part of a turn that long work may take: that much of the time since its last turn, within bounds.
+
+    That time may have passed because the system ran something else, and nobody is to wait for that twice.
+    """
 
     def __init__(self) -> None:
         self._left_at = self._until = perf_counter()
@@ -35,7 +39,7 @@ class _Share:
     def begin(self) -> None:
         """A turn has come."""
         now = perf_counter()
-        self._until = now + (now - self._left_at) * _SHARE
+        self._until = now + min(_MOST_S, (now - self._left_at) * _SHARE)
 
     def is_over(self) -> bool:
         """Whether it is time to leave, looked at after each step; there is always one."""

@@ -278,26 +278,26 @@ def test_steps_let_everything_else_go_first() -> None:
     assert done == ["step 0", "other 0", "step 1", "other 1", "step 2", "other 2"]
 
 
-@pytest.mark.parametrize(("others_take_s", "in_a_turn"), [(0.0, 1), (0.1, 1), (4.0, 1), (10.0, 3)])
+@pytest.mark.parametrize(("others_take_us", "in_a_turn"), [(0, 1), (100, 1), (400, 1), (900, 3), (5000, 3)])
 def test_steps_take_their_part_of_long_turns(
-    others_take_s: float, in_a_turn: int, monkeypatch: pytest.MonkeyPatch
+    others_take_us: int, in_a_turn: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now, taken, together = 5.0, 0, []
+    now, taken, together = 5_000, 0, []
 
     async def others_first() -> None:
         nonlocal now, taken
-        now += others_take_s
+        now += others_take_us
         together.append(taken)
         taken = 0
 
     def steps() -> Iterator[None]:
         nonlocal now, taken
         for _ in range(10):
-            now += 1.0
+            now += 100
             taken += 1
             yield
 
-    monkeypatch.setattr(long_work, "perf_counter", lambda: now)
+    monkeypatch.setattr(long_work, "perf_counter", lambda: now / 1e6)
     monkeypatch.setattr(long_work, "_others_first", others_first)
     asyncio.run(in_turns(steps()))
     assert together[0] == 1
