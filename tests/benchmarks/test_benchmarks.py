@@ -13,7 +13,7 @@ from typing import Literal
 import pytest
 
 from rxsdk.core.transport import has_picows
-from tests.benchmarks import profile
+from tests.benchmarks import profile, profile_one
 from tests.benchmarks.__main__ import main
 from tests.benchmarks.measure import Result
 from tests.benchmarks.rows import Row
@@ -112,3 +112,15 @@ def test_the_stages_of_a_profile_are_the_whole(unit: Literal["event", "call"], m
     assert list(stages) == list(profile.STAGES)
     assert (stages["make the call"] > 0) == (unit == "call")
     assert min(stages["JSON to Res"], stages["hand up, post"], stages["deliver"], floor) > 0
+
+
+def test_a_call_takes_its_time_in_every_span(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profile_one, "ROUNDS", 1)
+    monkeypatch.setattr(profile_one, "CALLS", 20)
+    profile_one.main()
+    _, *lines, whole = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(profile_one.SPANS)
+    assert all(float(number) > 0 for line in lines for number in line.split()[-2:]), lines
+    assert whole.startswith("all")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import pytest
 
-from rxsdk.core.loop import SdkThread, check_may_block, choose_loop, in_notebook, running_loop
+from rxsdk.core.loop import SdkThread, check_may_block, choose_loop, in_notebook, running_loop, wake
 from rxsdk.errors import ConfigurationError, WrongThreadError
 
 
@@ -265,3 +265,19 @@ def test_our_own_loop_is_uvloop_where_that_is_installed(installed: bool, monkeyp
     assert type(lease.loop).__module__.startswith("uvloop") is installed
     lease.release()
     lease.join()
+
+
+def test_waking_who_has_given_up_waiting_does_nothing() -> None:
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: went_wrong.append(context))
+        given_up = loop.create_future()
+        given_up.cancel()
+        wake(loop, given_up)
+        await asyncio.to_thread(wake, loop, given_up)
+        await asyncio.sleep(0)
+        assert given_up.cancelled()
+
+    went_wrong: list[Any] = []
+    asyncio.run(scene())
+    assert went_wrong == []
