@@ -297,7 +297,11 @@ class _PicowsTransport(WSListener):
     def _hand_over(self, receiver: Receiver) -> None:
         if self._messages:
             messages, self._messages = self._messages, []
-            receiver.frames_received(messages)
+            try:
+                receiver.frames_received(messages)
+            except BaseException:  # picows says goodbye and tells of it: what the peer answers is not the reason
+                self._is_deaf = True
+                raise
 
     def _other_frame(self, frame: WSFrame) -> None:
         """A control frame, a fragment, a message of the other kind, or one against the protocol."""
