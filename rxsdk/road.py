@@ -11,7 +11,7 @@ import re
 import ssl
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import FrozenInstanceError, dataclass
 from typing import Any, get_args
 from urllib.parse import SplitResult, urlsplit
 
@@ -82,6 +82,10 @@ class RoadConfig:
         shared = inspect.cleandoc(RoadConfig.__doc__ or "").partition("\n\n")[2]
         own = inspect.cleandoc(cls.__doc__ or "").partition(_OF_EVERY_SERVICE)[0]  # with slots it is made twice
         cls.__doc__ = f"{own}{_OF_EVERY_SERVICE}{shared}\n"
+        if "__slots__" in vars(cls) and "__dataclass_fields__" in vars(cls):
+            # Those that `dataclass` made still mean the class without slots, and fail at it where they should refuse.
+            cls.__setattr__ = _set  # type: ignore[method-assign, assignment]
+            cls.__delattr__ = _delete  # type: ignore[method-assign, assignment]
 
     @property
     def address(self) -> str:
@@ -135,6 +139,19 @@ class RoadConfig:
             raise ConfigurationError("proxy", "must be a URL, True (from the environment) or False")
         if isinstance(self.proxy, str) and "://" not in self.proxy:
             raise ConfigurationError("proxy", "must be a URL such as http://proxy:3128")
+
+
+def _set(config: RoadConfig, name: str, value: object) -> None:
+    """Frozen are its fields, and all of one whose class has no room for more."""
+    if name in type(config).__dataclass_fields__ or not hasattr(config, "__dict__"):
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+    object.__setattr__(config, name, value)
+
+
+def _delete(config: RoadConfig, name: str) -> None:
+    if name in type(config).__dataclass_fields__ or not hasattr(config, "__dict__"):
+        raise FrozenInstanceError(f"cannot delete field {name!r}")
+    object.__delattr__(config, name)
 
 
 def check_url(name: str, url: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import ssl
@@ -154,6 +155,40 @@ def test_it_is_frozen_and_keeps_its_own_list() -> None:
     assert dataclasses.replace(config, app_id="APP").app_id == "APP"
     with pytest.raises(ConfigurationError):
         dataclasses.replace(config, timeout_s=-1)
+
+
+def test_what_is_no_field_is_refused_as_clearly_as_a_field() -> None:
+    config: Any = made()
+    with pytest.raises(dataclasses.FrozenInstanceError, match="timeout_ms"):
+        config.timeout_ms = 5
+    with pytest.raises(dataclasses.FrozenInstanceError, match="timeout_ms"):
+        del config.timeout_ms
+    with pytest.raises(dataclasses.FrozenInstanceError, match="timeout_s"):
+        del config.timeout_s
+
+
+def test_a_config_can_be_copied_and_inherited_from() -> None:
+    class Ours(SDKConfig):
+        """With room for what an application adds."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Wider(SDKConfig):
+        """With a field more."""
+
+        room: str = "kitchen"
+
+    config: Any = Ours(api="wss://limp.example/ws", anon_token="S3CRET", auth_attrs=["email"])
+    config.found_at = "home"
+    assert config.found_at == "home"
+    del config.found_at
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.api = "ws://other"
+    wider: Any = Wider(api="wss://limp.example/ws", anon_token="S3CRET", auth_attrs=["email"])
+    assert dataclasses.replace(wider, room="hall").room == copy.deepcopy(wider).room.replace("kitchen", "hall")
+    for name in ("room", "api", "other"):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(wider, name, "hall")
+    assert copy.copy(made()) == copy.deepcopy(made()) == made()
 
 
 def test_the_repr_shows_no_secret() -> None:
