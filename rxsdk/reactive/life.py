@@ -385,6 +385,14 @@ class Life:
         if self.is_used and self.lease.is_own:
             await asyncio.to_thread(self._join_threads)
 
+    def let_go_of_calls(self) -> None:
+        """The loop is closed, and nobody has the service: its calls end, though no observer is called any more.
+
+        The collector would leave them for ever: it does not look into requests.
+        """
+        with suppress(Exception):  # the loop may have stopped in the middle of something
+            self._end_calls(None)
+
     def abandon(self) -> None:
         """In a forked child: what was going on goes on in the parent, where everybody is told; here it has ended."""
         if self.is_open or self._ending is not None:
@@ -411,9 +419,11 @@ _open_lives: weakref.WeakSet[Life] = weakref.WeakSet()
 def _dropped(life: Life, service: str) -> None:
     """Nobody refers to the service any more."""
     if life.is_open:
-        with suppress(RuntimeError):  # its loop is closed
+        try:
             # The collector runs in the middle of anything: hence in a turn of its own.
             life.lease.loop.call_soon_threadsafe(life.close)
+        except RuntimeError:  # its loop is closed
+            life.let_go_of_calls()
         text = f"an open {service} was dropped: use it in a `with`, or end it with close()"
         warnings.warn(text, ResourceWarning, stacklevel=3)
 

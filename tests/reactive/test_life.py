@@ -440,8 +440,13 @@ def test_dropped_after_it_was_closed_there_is_nothing_to_say() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:an open Service was dropped:ResourceWarning")
-def test_dropped_after_its_loop_was_closed() -> None:
-    life_module._dropped(on_a_loop_that_is_then_closed().life, "Service")
+def test_dropped_after_its_loop_was_closed_it_lets_go_of_its_calls() -> None:
+    opened = on_a_loop_that_is_then_closed()
+    assert "close" not in opened.machine.verbs
+    heard = list(opened.notes.values)
+    life_module._dropped(opened.life, "Service")
+    assert opened.machine.verbs[-1] == "close"
+    assert opened.notes.values == heard
 
 
 def test_dropped_without_being_closed() -> None:
