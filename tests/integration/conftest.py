@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+import rxsdk.core.with_websockets  # else the first connection imports it, and its deadline counts that
 from rxsdk.core.transport import has_picows
+
+if has_picows():
+    import rxsdk.core.with_picows  # noqa: F401 - likewise
 
 
 @pytest.fixture(params=["fast", "plain"], autouse=True)

@@ -7,7 +7,7 @@ import socket
 import textwrap
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ pytest.importorskip("nbclient", reason="nbclient is not installed (extra: test-g
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
+from traitlets.config import Config
 
 from rxsdk import ApiService
 from rxsdk.emulator import Emulator
@@ -34,11 +35,16 @@ INTERRUPTED = ("KeyboardInterrupt", "CancelledError")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
+def listening(sockets: str) -> dict[str, str]:
+    """A kernel's settings to listen in the folder ``sockets``."""
+    return {"transport": "ipc", "connection_file": f"{sockets}/kernel.json"}
+
+
 class Kernel:
     """A kernel, and what its cells showed."""
 
-    def __init__(self) -> None:
-        self.manager = KernelManager(kernel_name="python3")
+    def __init__(self, sockets: str) -> None:
+        self.manager = KernelManager(kernel_name="python3", **listening(sockets))
         self.manager.start_kernel(cwd=str(REPOSITORY))
         self.client: BlockingKernelClient = self.manager.blocking_client()
         self.outputs: list[dict[str, Any]] = []
@@ -105,8 +111,18 @@ class Kernel:
 
 
 @pytest.fixture
-def kernel() -> Iterator[Kernel]:
-    kernel = Kernel()
+def sockets() -> Iterator[str]:
+    """Where a kernel listens: somebody else could take the port that was found free for it before it does.
+
+    Not in `tmp_path`: the path of a socket may have a hundred letters.
+    """
+    with TemporaryDirectory() as folder:
+        yield folder
+
+
+@pytest.fixture
+def kernel(sockets: str) -> Iterator[Kernel]:
+    kernel = Kernel(sockets)
     try:
         kernel.open()
         yield kernel
@@ -254,12 +270,16 @@ def test_a_closed_service_is_shown_as_such(kernel: Kernel, emulator: Emulator) -
     assert_no_thread(kernel)
 
 
-def test_the_example(emulator: Emulator, tmp_path: Path) -> None:
+def test_the_example(emulator: Emulator, sockets: str) -> None:
     """`examples/notebook.ipynb` runs from top to bottom, and what it showed last is kept with it."""
     notebook = nbformat.read(REPOSITORY / "examples" / "notebook.ipynb", as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells)
     NotebookClient(
-        notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(REPOSITORY)}}
+        notebook,
+        timeout=60,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(REPOSITORY)}},
+        config=Config(KernelManager=listening(sockets)),
     ).execute()
     shown = {
         cell.id: "".join(output.data.get("text/html") or output.data["text/plain"] for output in cell.outputs)
