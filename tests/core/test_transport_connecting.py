@@ -8,6 +8,7 @@ import ipaddress
 import socket
 import ssl
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,13 @@ def free_port() -> int:
     return port
 
 
-def answering(response: bytes) -> Any:
+def answering(*pieces: bytes) -> Any:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
-        writer.write(response)
-        await writer.drain()
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.005)  # a segment each, as far as that can be had
         writer.close()
         await writer.wait_closed()
 
@@ -131,6 +134,21 @@ def test_an_http_status_in_answer(status: int, fatal: bool) -> None:
             error = await failure_of(f"ws://127.0.0.1:{port}/ws")
             assert (error.status, error.fatal) == (status, fatal)
             assert f"HTTP {status}" in error.reason
+
+    run(scene())
+
+
+@pytest.mark.parametrize("cuts", [[], [30], [52], [60], [5, 46, 50, 54, 60]])
+def test_a_refusal_with_a_page_in_any_pieces(cuts: list[int]) -> None:
+    head = b"HTTP/1.1 404 Not Found\r\nContent-Length: 20\r\n\r\n"
+    answer = head + b"<p>Nothing here.</p>"
+    assert len(head) == 46
+
+    async def scene() -> None:
+        pieces = [answer[start:stop] for start, stop in pairwise([0, *cuts, len(answer)])]
+        async with answering(*pieces) as port:
+            error = await failure_of(f"ws://127.0.0.1:{port}/ws")
+            assert (error.status, error.fatal) == (404, True)
 
     run(scene())
 
