@@ -433,7 +433,7 @@ def test_a_burst_is_told_whole(emulator: Emulator) -> None:
             docs = [{"_id": f"n{number}"} for number in range(many)]
             args = {"call_id": one["call_id"], "watch": one["call_id"], "oper": "create", "docs": docs}
             emulator.push(json.dumps({"status": 200, "msg": "", "args": args}))
-        wait_until(lambda: (count == many + 1 and len(last.told[-1]) == many) or end or last.end)
+        wait_until(lambda: (count == many + 1 and len(last.told[-1]) == many) or end or last.end, timeout_s=30)
         assert (end, last.end) == ([], [])
         assert len(last.told) < 1000, "what changes at one moment comes in one list"
 

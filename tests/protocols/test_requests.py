@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -80,6 +81,10 @@ def test_good_times(value: Any) -> None:
 )
 def test_what_may_be_repeated(endpoint: str, given_value: bool | None, expected: bool) -> None:
     assert made(endpoint, idempotent=given_value).idempotent is expected
+
+
+def test_a_doc_may_be_any_mapping() -> None:
+    assert made(doc=MappingProxyType({"name": "Ada"})).doc == b'{"name":"Ada"}'
 
 
 def test_what_is_left_out() -> None:
