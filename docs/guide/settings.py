@@ -30,7 +30,7 @@ def described(kind: type) -> dict[str, str]:
 
 def table(kind: type) -> str:
     """Every field of ``kind``: its default, and what it means."""
-    lines = ["| setting | default | |", "|---|---|---|"]
+    lines = ["| setting | default | it is |", "|---|---|---|"]
     told = described(kind)
     for field in sorted(
         dataclasses.fields(kind), key=lambda field: field.name not in kind.__annotations__
