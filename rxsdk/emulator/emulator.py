@@ -87,6 +87,9 @@ class Emulator(Host[Server]):
         self._clock = clock or SystemClock()
         super().__init__(host, port)
 
+    def __repr__(self) -> str:
+        return f"<Emulator {self.url}>" if self._port else "<Emulator not started>"
+
     def _make_server(self) -> Server:
         return Server(self._settings, self._modules, self._clock, self._script, self._record)
 

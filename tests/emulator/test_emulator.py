@@ -35,6 +35,13 @@ def test_nothing_is_left_when_it_stops() -> None:
         assert other.port == port
 
 
+def test_its_repr_says_where_it_listens() -> None:
+    emulator = Emulator(admin_password="never shown", anon_token="never shown either")
+    assert repr(emulator) == "<Emulator not started>"
+    with emulator:
+        assert repr(emulator) == f"<Emulator {emulator.url}>"
+
+
 def test_starting_twice_is_refused() -> None:
     with Emulator() as emulator, pytest.raises(RuntimeError, match="running already"):
         emulator.start()
