@@ -14,6 +14,17 @@ from tests.benchmarks.sides import server_process
 
 REPETITIONS = 5
 
+LEGEND = """
+ours     what a unit costs with rxsdk: of the client's process alone, all its threads, the server not counted
+floor    the same work written by hand for this purpose only, on the same transport, msgspec and an HMAC, without what
+         rxsdk does besides (deadlines, reconnects, mailboxes, redaction); in a row "against …", what is named there
+ratio    ours / floor: the median over the pairs of runs, and from the lowest to the highest of them
+target   the highest ratio that is wanted; "over" where it is not met
+
+Read the ratios: the times are those of this machine and of what else it does. One pair (--quick) says little.
+Where a µs goes: python -m tests.benchmarks.profile
+"""
+
 
 def run(rows: Sequence[Row], *, repetitions: int, quick: bool) -> list[Result]:
     """Measure one row after the other; progress goes to a terminal's standard error."""
@@ -57,6 +68,7 @@ def main() -> int:
         print(json.dumps([result.as_json() for result in results], indent=2))
     else:
         print(table(results))
+        print(LEGEND)
     return 0
 
 

@@ -75,10 +75,16 @@ def test_the_quick_form_gives_every_row_with_sane_numbers() -> None:
 def test_one_row_as_a_table() -> None:
     done = _benchmarks("--quick", "--row", "watch event, one subscriber, running loop, websockets")
     assert done.returncode == 0, done.stderr
-    head, rule, line = done.stdout.splitlines()
+    head, rule, line, *legend = done.stdout.splitlines()
     assert head.split()[-4:] == ["floor", "ratio", "lowest–highest", "target"]
     assert set(rule) == {"─"}
     assert line.startswith("watch event, one subscriber")
+    assert {word for word in ("ours", "floor", "ratio", "target") if any(told.startswith(word) for told in legend)} == {
+        "ours",
+        "floor",
+        "ratio",
+        "target",
+    }
 
 
 def test_an_unknown_row_is_named_with_those_there_are() -> None:
