@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -26,6 +27,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
     if session.config.option.no_skip and reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage look at the thousands of tests each time one asks for it: they stay anyway."""
+    gc.collect()
+    gc.freeze()
 
 
 def uncovered() -> dict[str, str]:
