@@ -20,7 +20,7 @@ class Uploads:
     """What was uploaded on a connection and not yet taken by a call."""
 
     def __init__(self) -> None:
-        self._files: dict[str, dict[Any, tuple[dict[str, Any], list[str]]]] = {}
+        self._files: dict[str, dict[Any, tuple[dict[str, Any], list[bytes | str]]]] = {}
 
     def accept(self, chunk: dict[str, Any]) -> bool:
         """Take the doc of one ``file/upload``; True when it says it is the last of its file."""
@@ -33,7 +33,7 @@ class Uploads:
             file, parts = files[index]
             if "content" not in file or not isinstance(chunk["file"]["content"], str):
                 raise TypeError("nothing to append to, or nothing that can be appended")
-            parts.append(chunk["file"]["content"])
+            parts.append(_packed(chunk["file"]["content"]))
         return bool(number == total)
 
     def take(self, doc: dict[str, Any]) -> dict[str, Any]:
@@ -52,15 +52,23 @@ class Uploads:
         return taken
 
 
-def _file_of(file: dict[str, Any], parts: list[str]) -> dict[str, Any]:
+def _file_of(file: dict[str, Any], parts: list[bytes | str]) -> dict[str, Any]:
     # "all five file keys are needed"
     return {
         "name": file["name"],
         "lastModified": file["lastModified"],
         "type": file["type"],
         "size": file["size"],
-        "content": b"".join(map(bytes_of, (file["content"], *parts))),
+        "content": b"".join((bytes_of(file["content"]), *(p if isinstance(p, bytes) else bytes_of(p) for p in parts))),
     }
+
+
+def _packed(text: str) -> bytes | str:
+    """The bytes at once, lest the call stand still over a large file; what is none fails the call, not the chunk."""
+    try:
+        return bytes_of(text)
+    except ValueError:
+        return text
 
 
 def bytes_of(text: str) -> bytes:

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from rxsdk.emulator import Emulator
-from rxsdk.emulator.uploads import bytes_of
+from rxsdk.emulator.uploads import Uploads, bytes_of
 from tests.emulator.wire import NAME, STAFF, Wire, chunk
 
 
@@ -182,3 +182,26 @@ def test_content_is_decoded_as_the_server_reads_numbers() -> None:
             bytes_of(wrong)
     with pytest.raises(TypeError):
         bytes_of([1, 2])  # type: ignore[arg-type]
+
+
+def _chunk(number: int, content: str) -> dict[str, Any]:
+    file = {"name": "a", "lastModified": 1, "type": "image/png", "size": 6, "content": content}
+    return {"attr": "photo", "index": 0, "chunk": number, "total": 3, "file": file}
+
+
+def test_the_call_has_little_left_to_do_for_a_large_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    uploads = Uploads()
+    assert [uploads.accept(_chunk(number, f"{number},0")) for number in (1, 2, 3)] == [False, False, True]
+    left: list[str] = []
+    monkeypatch.setattr("rxsdk.emulator.uploads.bytes_of", lambda text: left.append(text) or bytes_of(text))
+    assert uploads.take({"photo": 0})["photo"][0]["content"] == bytes([1, 0, 2, 0, 3, 0])
+    assert left == ["1,0"]
+
+
+@pytest.mark.parametrize("wrong", ["", "256", "-1", "1,x", "1.5"])
+def test_a_later_chunk_that_is_no_bytes_fails_the_call(wrong: str) -> None:
+    uploads = Uploads()
+    for number, content in enumerate(("1", wrong, "3"), 1):
+        assert uploads.accept(_chunk(number, content)) is (number == 3)
+    with pytest.raises(ValueError, match=r"."):
+        uploads.take({"photo": 0})
