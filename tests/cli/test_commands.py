@@ -173,7 +173,7 @@ def test_arguments_from_files_and_from_stdin(
     [
         (["-q", "{bad"], "is not JSON: Expecting property name"),
         (["-q", "{}"], "must be a JSON list"),
-        (["-q", "@nowhere.json"], "No such file"),
+        (["-q", "@nowhere.json"], "--query: nowhere.json: No such file"),
         (["-q", "[NaN]"], "NaN is not JSON"),
         (["-d", "[]"], "must be a JSON object"),
         (["-f", "photo"], "is not ATTR=PATH"),

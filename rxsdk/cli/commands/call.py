@@ -141,7 +141,9 @@ def _json(option: str, text: str | None) -> Any:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
         raise typer.BadParameter(f"is not JSON: {error.msg} at {place}", param_hint=option) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise typer.BadParameter(f"{error.filename or 'standard input'}: {error.strerror}", param_hint=option) from None
+    except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"cannot be read: {error}", param_hint=option) from None
 
 
