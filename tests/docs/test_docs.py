@@ -38,7 +38,10 @@ def html(built: Path, module: str) -> str:
 
 
 def test_every_page_is_there(built: Path) -> None:
-    assert (built / "index.html").is_file()
+    front = (built / "index.html").read_text("utf-8")
+    links = re.findall(r'href="([^":$]+\.html)"', front)
+    assert {"docs/guide.html", "rxsdk.html"} <= set(links)
+    assert [link for link in links if not (built / link).is_file()] == []
     assert sorted(pages) == sorted(path.stem for path in (built / "docs" / "guide").glob("*.html"))
     for module in MODULES:
         assert "<h1" in html(built, module)
