@@ -256,7 +256,7 @@ def callbacks_of(on_next: Any, on_error: OnError, on_completed: OnCompleted) -> 
     """What ``subscribe`` was given, as three callbacks: an observer counts as its three methods.
 
     Raises:
-        TypeError: one is an ``async def``.
+        TypeError: one is an ``async def``, or cannot be called.
     """
     if on_next is not None and callable(getattr(on_next, "on_next", None)):
         on_next, on_error, on_completed = on_next.on_next, on_next.on_error, on_next.on_completed
@@ -264,13 +264,17 @@ def callbacks_of(on_next: Any, on_error: OnError, on_completed: OnCompleted) -> 
         if callback is None:
             continue
         code = getattr(callback, "__code__", None)  # first: this is asked at each subscribe
-        if bool(code.co_flags & _MAKES_COROUTINE) if code is not None else _is_async(callback):
+        if bool(code.co_flags & _MAKES_COROUTINE) if code is not None else _cannot_be(callback):
             name = "on_next" if callback is on_next else "on_error" if callback is on_error else "on_completed"
+            if not callable(callback):
+                raise TypeError(f"{name} must be callable, not {type(callback).__name__}")
             instead = "write: async for value in stream: await …"
             raise TypeError(f"{name} must not be async, nobody would await it; {instead}")
     return on_next, on_error, on_completed
 
 
-def _is_async(callback: Any) -> bool:
-    """Whether calling it, which is no function, only makes a coroutine."""
+def _cannot_be(callback: Any) -> bool:
+    """Whether it, which is no function, cannot be called, or calling it only makes a coroutine."""
+    if not callable(callback):
+        return True
     return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(type(callback).__call__)

@@ -118,6 +118,14 @@ def test_what_nobody_would_await_is_refused(callback: Any) -> None:
         callbacks_of(print, None, callback)
 
 
+@pytest.mark.parametrize("callback", [3, "print", []])
+def test_what_cannot_be_called_is_refused_where_it_is_given(callback: Any) -> None:
+    with pytest.raises(TypeError, match=rf"^on_next must be callable, not {type(callback).__name__}$"):
+        callbacks_of(callback, None, None)
+    with pytest.raises(TypeError, match=r"^on_error must be callable"):
+        callbacks_of(None, callback, None)
+
+
 def test_callbacks_run_in_the_context_of_the_subscriber() -> None:
     heard: list[str] = []
 
