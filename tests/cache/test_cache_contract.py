@@ -17,6 +17,7 @@ import rxsdk.cache
 from rxsdk.cache import CredentialCache, Credentials, FileCache, KeyringCache, MemoryCache, scope_of
 from rxsdk.cache.written import read_scopes, read_secret, write_scopes, write_secret
 from rxsdk.config import SDKConfig
+from tests.protocols.harness import steady
 
 API = "wss://limp.example/ws"
 SCOPE = scope_of(API, "default")
@@ -106,23 +107,27 @@ def test_a_scope_can_be_read() -> None:
     assert scope_of("ws://h/ws", "a@b/c é") == "a%40b%2Fc%20%C3%A9@ws://h/ws"
 
 
+@steady
 @given(st.text(), st.text(st.characters(exclude_categories=())))
 def test_a_scope_belongs_to_one_api_and_key(api: str, cache_key: str) -> None:
     key, _, rest = scope_of(api, cache_key).partition("@")
     assert (rest, unquote(key, errors="surrogatepass")) == (api, cache_key)
 
 
+@steady
 @given(st.dictionaries(st.text(), st.builds(Credentials, st.text(), st.text())))
 def test_the_file_form_is_read_as_it_was_written(scopes: dict[str, Credentials]) -> None:
     assert read_scopes(write_scopes(scopes)) == scopes
     assert write_scopes(scopes).isascii()
 
 
+@steady
 @given(st.builds(Credentials, st.text(), st.text()))
 def test_the_secret_form_is_read_as_it_was_written(credentials: Credentials) -> None:
     assert read_secret(write_secret(credentials)) == credentials
 
 
+@steady
 @given(st.binary(min_size=1))
 def test_what_is_not_ours_is_not_read(content: bytes) -> None:
     assert read_scopes(content) is None

@@ -182,8 +182,9 @@ def test_pings_in_the_middle_are_answered_behind() -> None:
     assert following[1] == b"next"
 
 
-@pytest.mark.usefixtures("library")
-def test_a_goodbye_in_the_middle_is_said_behind() -> None:
+def test_a_goodbye_in_the_middle_is_said_behind(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"rxsdk.core.with_{library}.CLOSE_TIMEOUT_S", 20.0)  # that the message may take
+
     async def scene(transport: Transport, ear: Ear, server: Server) -> None:
         transport.write([stuck()])
         await asyncio.sleep(0)

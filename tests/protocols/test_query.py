@@ -15,6 +15,7 @@ from rxsdk.emulator.query import Query as ServersQuery
 from rxsdk.emulator.query import compile_query
 from rxsdk.protocols.limp.query import Where
 from rxsdk.protocols.limp.request import make_request
+from tests.protocols.harness import steady
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,7 @@ conditions = st.recursive(
 )
 
 
+@steady
 @given(conditions, st.lists(st.fixed_dictionaries({name: st.integers(0, 3) for name in NAMES}), max_size=8))
 def test_the_server_takes_it_as_python_does(meant: Meant, docs: list[dict[str, int]]) -> None:
     query, holds = meant

@@ -509,6 +509,7 @@ def test_a_laggard_whose_mailbox_is_full_is_told_so() -> None:
         assert subscription.lag == 10
         slow.permit(20)
         assert slow.over.wait(5)
+        wait_until(lambda: len(fast.values) == 20)
     assert slow.values == list(range(13))
     assert isinstance(slow.error, DeliveryOverflow)
     assert fast.values == list(range(20))
