@@ -28,16 +28,17 @@ async def opened(
     Raises:
         OSError: it cannot be opened.
     """
-    opening = asyncio.get_running_loop().run_in_executor(None, partial(open, path, mode, opener=opener))
+    loop = asyncio.get_running_loop()
+    opening = loop.run_in_executor(None, partial(open, path, mode, opener=opener))
     try:
-        file = _wrap(await asyncio.shield(opening))
+        file = await asyncio.shield(opening)
     except asyncio.CancelledError:
         opening.add_done_callback(_close_late)
         raise
     try:
-        yield file
+        yield _wrap(file)
     finally:
-        await file.close()
+        await asyncio.shield(loop.run_in_executor(None, file.close))  # also when cancelled once more
 
 
 def _close_late(opening: asyncio.Future[Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
@@ -42,6 +43,35 @@ def test_left_while_it_opens_it_is_closed_when_it_has(tmp_path: Path, outcome: s
             go_on.set()
             await asyncio.to_thread(lambda: None)
             await turns()
+
+    asyncio.run(scene())
+    gc.collect()  # what is still open would complain
+
+
+def test_cancelled_once_more_while_it_closes_it_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"1")
+    go_on = Event()
+
+    async def scene() -> None:
+        loop, inside = asyncio.get_running_loop(), asyncio.Event()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+
+        async def enter() -> None:
+            async with opened(path, "rb"):
+                inside.set()
+                await loop.create_future()
+
+        entering = asyncio.create_task(enter())
+        await inside.wait()
+        others = loop.run_in_executor(None, go_on.wait, 10)  # so that the file has to wait
+        for _ in range(2):
+            entering.cancel()
+            await turns()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+        go_on.set()
+        assert await others
 
     asyncio.run(scene())
     gc.collect()  # what is still open would complain

@@ -263,7 +263,7 @@ class ChatServer:
             return {**self._receipt(before["messageId"], client_id), "timestamp": before["createdAt"]}
         kept = _picked(payload, "message", "attachments", "replyTo")
         doc = {"clientMessageId": client_id, "sender": user, "type": "new", "createdAt": self._now(), **kept}
-        receipt = self._receipt(self._store.add(room, doc), client_id)
+        receipt = {**self._receipt(self._store.add(room, doc), client_id), "timestamp": doc["createdAt"]}
         for other in room.others(user):
             told = {**receipt, "chatId": room.id_for(other), "sender": user, "senderName": user.title(), **kept}
             told |= {"missed": len(self._store.unread(room, other)), "status": "undelivered"}
