@@ -28,6 +28,7 @@ with ApiService(config) as api:
 | make calls, hold conferences, write messages over a SylkServer | `docs.guide.sylk` |
 | write a program with windows | `docs.guide.windows` |
 | test your app | `docs.guide.testing` |
+| know what it costs, and why | `docs.guide.speed` |
 | use it on Windows or macOS | `docs.guide.platforms` |
 | look something up | `rxsdk` |
 """
@@ -41,6 +42,7 @@ __all__ = [
     "notebooks",
     "platforms",
     "settings",
+    "speed",
     "states",
     "streams",
     "sylk",

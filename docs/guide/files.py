@@ -13,7 +13,7 @@ api.call("album/create", doc={"name": {"ar_AE": "…"}, "cover": Path("london.pn
 |---|---|
 | `Path("a.png")` | the file of that name |
 | `open("a.png", "rb")` | from where it stands to its end; close it when the call has ended |
-| `b"…"`, `bytearray`, `memoryview` | the bytes; a `memoryview` is read in place |
+| `b"…"`, `bytearray`, `memoryview` | the bytes, under the attr's name; where the server wants a type, say it by a `File` |
 | `File(content, name=…, mime_type=…, last_modified_ms=…)` | one of these, under another name or type |
 | `File(chunks(), name=…, size=…)` | what an async iterable of bytes gives, `size` bytes in all |
 
