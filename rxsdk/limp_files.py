@@ -30,10 +30,10 @@ class LimpFiles:
         lanes = Lanes(_lane_settings(inside, config, connect), inside.life, lambda: machine.session)
         road: Road
         if config.auth_hash_level == "6.1":
-            road = ByHttp(inside.life, self.http, inside.submit, inside.withdraw, config.file_chunk_size)
+            road = ByHttp(inside.life, self.http, inside, config.file_chunk_size)
         else:
             road = ByLane(inside.life, lanes, chunk_size=config.file_chunk_size, window=config.upload_window)
-        self.uploader = Uploader(inside.life, lanes, road, inside.submit, inside.withdraw, config.reconnect)
+        self.uploader = Uploader(inside.life, lanes, road, inside, config.reconnect)
 
 
 def _lane_settings(inside: LimpLife, config: SDKConfig, connect: Connect) -> LaneSettings:

@@ -6,16 +6,13 @@ had, starts all files over. Source: limp.md, "Files".
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from rxsdk.core.clock import done_within
 from rxsdk.errors import CallRejected, ConnectionLost
 from rxsdk.files.http import HttpFiles
-from rxsdk.files.job import QUOTA_WINDOW_S, Answer, Job, Refusals, StartsOver
+from rxsdk.files.job import QUOTA_WINDOW_S, Job, Line, Refusals, StartsOver
 from rxsdk.files.sources import Upload
-from rxsdk.protocols.limp.request import Request
 from rxsdk.protocols.limp.uploads import doc_with_files
 from rxsdk.reactive.life import Life
 
@@ -26,7 +23,7 @@ class ByHttp:
     """See the module.
 
     Args:
-        queue: submits a request to the main connection. withdraw: takes it back from there.
+        main: the connection that the call goes by.
         chunk_size: bytes that are read of a file at a time.
     """
 
@@ -34,14 +31,12 @@ class ByHttp:
         self,
         life: Life,
         http: HttpFiles,
-        queue: Callable[[Request], None],
-        withdraw: Callable[[Request], None],
+        main: Line,
         chunk_size: int,
     ) -> None:
         self._life = life
         self._http = http
-        self._queue = queue
-        self._withdraw = withdraw
+        self._main = main
         self._chunk_size = chunk_size
 
     async def go(self, job: Job) -> Any:
@@ -54,15 +49,9 @@ class ByHttp:
             else:
                 ids[upload.attr] = _id
         await job.going.wait()
-        job.sent = request = job.request.anew()
+        request = job.request.anew()
         request.doc = doc_with_files(request.doc, ids)
-        answer = request.listener = Answer()
-        self._queue(request)
-        try:
-            return await answer.future
-        except asyncio.CancelledError:
-            self._withdraw(request)
-            raise
+        return await job.submit(request, self._main).future
 
     async def _post(self, job: Job, upload: Upload) -> Any:
         """The id of the file, posted."""

@@ -92,10 +92,9 @@ class ByLane:
         refusals = Refusals(job)
         while True:
             await self._may_go(job, lane)
-            job.sent = request = job.request.anew()
+            request = job.request.anew()
             request.may_watch = False  # it would end with the lane
-            answer = request.listener = Answer()
-            lane.submit(request)
+            answer = job.submit(request, lane)
             try:
                 return await self._outcome(lane, request, answer)
             except CallRejected as error:

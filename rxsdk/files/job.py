@@ -25,7 +25,7 @@ from rxsdk.protocols.limp.request import Request
 from rxsdk.reactive.call import UploadCall
 from rxsdk.reactive.progress import UploadMeter
 
-__all__ = ["QUOTA_WINDOW_S", "Answer", "Job", "Refusals", "Road", "StartsOver"]
+__all__ = ["QUOTA_WINDOW_S", "Answer", "Job", "Line", "Refusals", "Road", "StartsOver"]
 
 _MOST_REFUSALS = 5
 QUOTA_WINDOW_S = 60.0
@@ -45,6 +45,18 @@ class Road(Protocol):
         Raises:
             StartsOver: everything has to go again. (And any other error: that ends the job.)
         """
+        ...
+
+
+class Line(Protocol):
+    """A connection that calls go by: a lane, or the main one."""
+
+    def submit(self, request: Request) -> None:
+        """Send it in its turn; its listener hears what becomes of it."""
+        ...
+
+    def withdraw(self, request: Request) -> None:
+        """Take it back as far as that goes: what is not written yet will not be."""
         ...
 
 
@@ -94,7 +106,8 @@ class Job:
         self.meter = UploadMeter(call.progress_source, clock, files)
         self.task: asyncio.Task[None]
         self.is_admitted = False
-        self.sent: Request | None = None  # the call itself, as it was last submitted
+        self.sent: Request | None = None  # the call itself, as it was last submitted, to ``_line``
+        self._line: Line
         self.interruption: RxSdkError | None = None
         self.is_taken_back = False
         self.starts_over = False
@@ -105,6 +118,23 @@ class Job:
     def is_written(self) -> bool:
         """Whether the server may have heard of the call itself."""
         return self.sent is not None and self.sent.written_at is not None
+
+    def submit(self, request: Request, line: Line) -> Answer:
+        """Send the call itself, as ``request``."""
+        self.sent, self._line = request, line
+        answer = request.listener = Answer()
+        line.submit(request)
+        return answer
+
+    def take_back(self) -> None:
+        """From this moment on the call itself is not written, if it is not yet."""
+        if self.sent is not None:
+            self._line.withdraw(self.sent)
+
+    def interrupt(self) -> None:
+        """End its task, which will hear of it a turn of the loop later."""
+        self.take_back()
+        self.task.cancel()
 
     def end(self, outcome: Any) -> None:
         """Tell its outcome, an error or the answer; the first one counts."""

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
 
 from rxsdk.core.clock import done_within
 from rxsdk.core.reconnect import ReconnectPolicy
 from rxsdk.errors import CallCancelled, CallError, CallNotSent, CallOutcomeUnknown, RxSdkError, UploadError
-from rxsdk.files.job import Answer, Job, Road, StartsOver
+from rxsdk.files.job import Answer, Job, Line, Road, StartsOver
 from rxsdk.files.lanes import Lanes
 from rxsdk.protocols.limp.request import Request
 from rxsdk.reactive.life import Life
@@ -26,10 +25,15 @@ _MOST_STARTS = 5
 
 
 class _Turn(Answer):
-    """A listener for the moment when a call's turn has come."""
+    """A listener for the moment when the turn of ``job`` has come."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self._job = job
 
     def admit(self) -> None:
         """It has."""
+        self._job.is_admitted = True
         self.reply(None, final=True)
 
 
@@ -38,8 +42,7 @@ class Uploader:
 
     Args:
         lanes: ended and renewed with the session. road: carries files; by one of the lanes, or not.
-        queue: submits a request to the main connection, where it takes its turn and its listener is admitted.
-        withdraw: takes it back from there.
+        main: the connection where each call takes its turn first, and its listener is admitted.
         policy: how long to wait before files start over.
     """
 
@@ -48,15 +51,13 @@ class Uploader:
         life: Life,
         lanes: Lanes,
         road: Road,
-        queue: Callable[[Request], None],
-        withdraw: Callable[[Request], None],
+        main: Line,
         policy: ReconnectPolicy,
     ) -> None:
         self._life = life
         self._lanes = lanes
         self._road = road
-        self._queue = queue
-        self._withdraw = withdraw
+        self._main = main
         self._policy = policy
         self._jobs: dict[Request, Job] = {}
 
@@ -75,7 +76,7 @@ class Uploader:
             return False
         if asked or not job.is_written:
             job.is_taken_back, job.starts_over = True, False
-            job.task.cancel()
+            job.interrupt()
         return True
 
     def hold(self, request: Request, is_held: bool) -> None:
@@ -93,7 +94,7 @@ class Uploader:
                     reason = "the session changed while its files went up"
                     job.interruption = CallNotSent(job.request.endpoint, reason)
                 job.starts_over = True
-                job.task.cancel()
+                job.interrupt()
 
     def suspend(self) -> None:
         """No connection is wanted: files start over when there is one again."""
@@ -139,18 +140,18 @@ class Uploader:
         job.is_admitted = False
         ticket = job.request.anew()
         ticket.has_files = True
-        turn = ticket.listener = _Turn()
-        self._queue(ticket)
+        turn = ticket.listener = _Turn(job)
+        self._main.submit(ticket)
         try:
             await turn.future
         except asyncio.CancelledError:
-            self._withdraw(ticket)
+            self._main.withdraw(ticket)
             raise
-        job.is_admitted = True
 
     def _ended(self, job: Job, task: asyncio.Task[None]) -> None:
         del self._jobs[job.request]
         if task.cancelled():  # perhaps before it took its first step
+            job.take_back()
             job.end(self._cut_short(job))
         elif isinstance(error := task.exception(), Exception):
             job.end(_as_call_error(job.request, error))

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from rxsdk import CallCancelled, CallNotSent, CallRejected, InvalidCall
 from rxsdk.emulator import Emulator
+from rxsdk.files import uploader as uploader_module
+from rxsdk.files.lane import Lane
+from rxsdk.protocols.limp.request import Request
 from tests.conftest import wait_until
-from tests.files.wire import CHUNK, Watcher, archive_emulator, content, file, signed_in, stored, upload
+from tests.files.wire import CHUNK, Watcher, content, file, signed_in, stored, upload
 
 _OURS = re.compile(r"_asyncio|rxsdk\.(?!emulator)")
-
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with archive_emulator() as running:
-        yield running
 
 
 def endpoints(emulator: Emulator) -> list[tuple[int, str]]:
@@ -272,6 +270,74 @@ def test_signing_in_meanwhile_starts_over_as_the_user(emulator: Emulator) -> Non
         api.auth("email", emulator.admin_email, emulator.admin_password).result()
         assert call.result().status == 200
         assert stored(emulator) == {"a": {"file": content(3000)}}
+
+
+@pytest.fixture
+def before_the_call_is_written(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
+    """What is put in here happens in the turn of the loop in which a call with files leaves, just before its write."""
+    acts: list[Callable[[], object]] = []
+    submit = Lane.submit
+
+    def act_and_submit(lane: Lane, request: Request) -> None:
+        if request.endpoint == "archive/create" and acts:
+            lane._connection._writes_at_once = False
+            asyncio.get_running_loop().call_soon(acts.pop())
+        submit(lane, request)
+
+    monkeypatch.setattr(Lane, "submit", act_and_submit)
+    return acts
+
+
+def test_a_call_whose_session_changes_just_before_its_write_is_not_written(
+    emulator: Emulator, before_the_call_is_written: list[Callable[[], object]]
+) -> None:
+    with signed_in(emulator) as api:
+        uploader = api._inside._files().uploader
+        before_the_call_is_written.append(lambda: uploader.session_changed(same_user=False))
+        with pytest.raises(CallNotSent, match="the session changed while its files went up"):
+            upload(api, file=file(10)).result()
+        upload(api, "b", file=file(10)).result()
+        assert stored(emulator) == {"b": {"file": content(10)}}
+
+
+def test_a_call_whose_session_is_renewed_just_before_its_write_is_written_once(
+    emulator: Emulator, before_the_call_is_written: list[Callable[[], object]]
+) -> None:
+    with signed_in(emulator) as api:
+        uploader = api._inside._files().uploader
+        before_the_call_is_written.append(lambda: uploader.session_changed(same_user=True))
+        upload(api, file=file(10)).result()
+        assert [got[1] for got in endpoints(emulator)].count("archive/create") == 1
+        assert not before_the_call_is_written
+
+
+def test_a_call_cancelled_just_before_its_write_says_that_it_was_not_written(
+    emulator: Emulator, before_the_call_is_written: list[Callable[[], object]]
+) -> None:
+    with signed_in(emulator) as api:
+        uploader = api._inside._files().uploader
+        before_the_call_is_written.append(lambda: [uploader.cancel(it, asked=True) for it in uploader._jobs])
+        with pytest.raises(CallCancelled) as caught:
+            upload(api, file=file(10)).result()
+        assert not caught.value.written
+        assert "archive/create" not in [got[1] for got in endpoints(emulator)]
+
+
+def test_a_session_that_changes_as_the_turn_of_files_comes_ends_them(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with signed_in(emulator) as api:
+        uploader = api._inside._files().uploader
+        admit = uploader_module._Turn.admit
+
+        def admit_and_change(turn: Any) -> None:
+            admit(turn)
+            uploader.session_changed(same_user=False)
+
+        monkeypatch.setattr(uploader_module._Turn, "admit", admit_and_change)
+        with pytest.raises(CallNotSent, match="the session changed while its files went up"):
+            upload(api, file=file(10)).result()
+        assert "file/upload" not in [got[1] for got in endpoints(emulator)]
 
 
 # -- the end
