@@ -17,23 +17,10 @@ import pytest
 
 from rxsdk import ApiService, File, InvalidCall, UploadError
 from rxsdk.emulator import Emulator
-from tests.files.wire import CHUNK, Watcher, archive_emulator, content, file, signed_in, stored, upload
+from tests.files.wire import CHUNK, Watcher, content, file, signed_in, stored, upload
 
 NOBODY = 65534
 SIZE = 4 * CHUNK
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    with archive_emulator() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _clean(emulator: Emulator) -> Iterator[None]:
-    yield
-    emulator.clear_script()
-    emulator._on_loop(lambda server: server._backend.docs("archive").docs.clear())
 
 
 @pytest.fixture

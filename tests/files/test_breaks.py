@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +22,6 @@ from tests.files.wire import CHUNK, Watcher, archive_emulator, content, file, ne
 
 CHUNKS = 4
 SIZE = 3500
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    with archive_emulator() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _clean(emulator: Emulator) -> Iterator[None]:
-    yield
-    emulator.clear_script()
-    emulator._on_loop(lambda server: server._backend.docs("archive").docs.clear())
 
 
 def at_chunk(emulator: Emulator, number: int, act: Callable[[], Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
@@ -15,15 +14,9 @@ from rxsdk import ApiService, CallNotSent, DownloadError, File, InvalidCall, SDK
 from rxsdk.emulator import Emulator
 from rxsdk.files.http import PIECE_BYTES
 from tests.conftest import wait_until
-from tests.files.wire import archive_emulator, content, signed_in, upload
+from tests.files.wire import content, signed_in, upload
 
 CHUNK = 100_000
-
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with archive_emulator() as running:
-        yield running
 
 
 def made(api: ApiService, data: bytes, name: str = "a.bin") -> tuple[str, str, str, str]:

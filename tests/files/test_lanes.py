@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,13 +12,7 @@ from rxsdk import ApiService, CallNotSent, CallOutcomeUnknown, RemoteProtocolErr
 from rxsdk.emulator import Emulator
 from rxsdk.testing import FakeClock
 from tests.conftest import wait_until
-from tests.files.wire import FAST, Watcher, archive_emulator, content, file, next_phase, signed_in, stored, upload
-
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with archive_emulator() as running:
-        yield running
+from tests.files.wire import FAST, Watcher, content, file, next_phase, signed_in, stored, upload
 
 
 def came_in(emulator: Emulator, endpoint: str) -> list[int]:
