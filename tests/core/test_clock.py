@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,34 @@ def test_it_tells_the_loops_time_and_rings_on_it() -> None:
     rang_all_the_same: list[int] = []
     asyncio.run(scene())
     assert rang_all_the_same == []
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, pytest.param("uvloop", id="uvloop")])
+def test_within_one_turn_of_the_loop_time_passes_too(factory: Any) -> None:
+    async def scene() -> float:
+        clock = LoopClock(asyncio.get_running_loop())
+        before, began = clock.now(), time.perf_counter()
+        while time.perf_counter() - began < 0.0003:
+            pass
+        return clock.now() - before
+
+    if factory == "uvloop":
+        factory = pytest.importorskip("uvloop").new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        assert 0.0002 <= runner.run(scene()) < 5
+
+
+def test_a_loop_with_a_time_of_its_own_is_followed() -> None:
+    class Slow(asyncio.SelectorEventLoop):
+        def time(self) -> float:
+            return super().time() / 2
+
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        assert abs(LoopClock(loop).now() - loop.time()) < 1.0
+
+    with asyncio.Runner(loop_factory=Slow) as runner:
+        runner.run(scene())
 
 
 @pytest.mark.parametrize("timeout_s", [None, 5.0])
