@@ -97,6 +97,7 @@ class Connection:
         self._opening: asyncio.Future[Transport] | None = None
         self._closing = False
         self._suspended = False
+        self._suspension: ConnectionLost | None = None
         self._awake = loop.create_future()  # done: do not wait for anything
         self._pump_is_due = False
         self._is_pumping = False
@@ -155,7 +156,8 @@ class Connection:
         """Disconnect and stay so (the machine sleeps, the app is in the background) until `resume`."""
         if not self._suspended and not self._closing:
             self._suspended = True
-            self._interrupt(ConnectionLost("suspended"))
+            self._suspension = ConnectionLost("suspended")
+            self._interrupt(self._suspension)
 
     def reconnect_now(self) -> None:
         """Do not wait for the delay to pass."""
@@ -288,7 +290,10 @@ class Connection:
                 politely = not isinstance(reason, HeartbeatTimeout)  # nobody is there to say goodbye to
             finally:
                 await transport.close(politely=politely)
-        if self._suspended or self._closing:
+        if self._closing:
+            return
+        if self._suspended or reason is self._suspension:  # then it may be over by now
+            await self._rest()
             return
         if self._policy.gives_up(reason, self._attempt):
             raise reason

@@ -132,6 +132,7 @@ def test_suspended_and_resumed_while_connected_it_connects_without_a_delay() -> 
         rig.connection.resume()
         await rig.connected(2)
         assert rig.clock.now() == 1000.0
+        assert rig.state_names == ["connecting", "suspended", "connecting"]  # nothing went wrong: no "reconnecting"
 
     play(scene)
 
