@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -40,8 +41,15 @@ def build(folder: Path) -> None:
             "ignore", "Error parsing type annotation"
         )  # names for type checkers only: shown as text
         pdoc.pdoc(*MODULES, output_directory=folder)
-    for page in folder.rglob("*.html"):  # "…::" before code, as docstrings have it, is "…:" in Markdown
-        page.write_text(page.read_text("utf-8").replace("::</p>", ":</p>"), "utf-8")
+    for page in folder.rglob("*.html"):
+        page.write_text(_mended(page.read_text("utf-8")), "utf-8")
+
+
+def _mended(page: str) -> str:
+    """``…::`` before code, as docstrings have it, is ``…:`` in Markdown; a link to what is not there is none."""
+    there = set(re.findall(r'\bid="([^"]+)"', page))
+    page = page.replace("::</p>", ":</p>")
+    return re.sub(r'<a href="#([^"]+)">([^<]*)</a>', lambda link: link[0] if link[1] in there else link[2], page)
 
 
 def main() -> int:
