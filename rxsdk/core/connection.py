@@ -385,12 +385,18 @@ class Connection:
         self._clock_timer = self._clock.call_at(look_at, self._watch_clocks)
 
     def _pump(self) -> None:
-        """Write what may be written, hand up what happened, set the timer."""
+        """Hand up what happened, write what may be written after it, set the timer.
+
+        In this order: what a call may not be written after (another session, a connection given up) is heard before.
+        """
         machine, clock = self._machine, self._clock
         self._pump_is_due = False
         self._is_pumping = True
         try:
+            events = machine.events()
             while True:
+                if events:
+                    self._on_events(events)
                 self._pumps_again = False
                 transport = self._transport
                 if transport is not None and transport.writable:
@@ -400,9 +406,7 @@ class Connection:
                         self.wrote_at = now
                         transport.write(frames)
                 events = machine.events()
-                if events:
-                    self._on_events(events)
-                if not self._pumps_again:
+                if not events and not self._pumps_again:
                     break
             deadline = machine.next_deadline()
             if deadline is not None and deadline < self._timer_at:  # a timer that rings early only looks again

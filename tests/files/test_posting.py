@@ -214,6 +214,41 @@ def test_cancelled_nothing_is_created(emulator: Emulator) -> None:
         assert stored(emulator) == {}
 
 
+def test_a_call_that_waits_for_another_session_is_not_made_in_it() -> None:
+    clock = ManualClock()
+    with archive_emulator(api_level="6.1", clock=clock) as emulator, signed_in(emulator) as api:
+        call = upload(api, file=file(50_000))
+        call.pause()
+        watcher = Watcher(call)
+        wait_until(lambda: watcher.seen and watcher.seen[-1].phase == "paused")
+        emulator.delay("session/signout", 5.0)
+        signing_out = api.signout()
+        emulator.wait_until(lambda e: "session/signout" in [got.payload["endpoint"] for got in e.received])
+        call.resume()
+        wait_until(lambda: api._inside._machine._queue)  # posted, it waits for the answer to that
+        clock.advance(5.1)
+        signing_out.result()
+        with pytest.raises(CallNotSent, match="the session changed while its files went up"):
+            call.result()
+        assert "archive/create" not in [got.payload["endpoint"] for got in emulator.received]
+
+
+def test_suspended_nothing_is_posted(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+        call = upload(api, file=file(50_000))
+        call.pause()
+        watcher = Watcher(call)
+        wait_until(lambda: watcher.seen and watcher.seen[-1].phase == "paused")
+        api.suspend()
+        wait_until(lambda: emulator.connections == 0)
+        call.resume()
+        queue = api._inside._machine._queue
+        wait_until(lambda: [request.has_files for request in queue] == [True])  # for its turn, not to be written
+        api.resume()
+        assert call.result().status == 200
+        assert stored(emulator) == {"a": {"file": content(50_000)}}
+
+
 def test_cancelled_when_the_call_is_written_it_says_so(emulator: Emulator) -> None:
     with signed_in(emulator) as api:
         emulator.silence("archive/create", execute=True)
