@@ -103,7 +103,7 @@ class ByLane:
             except CallOutcomeUnknown as error:
                 if not job.request.idempotent:
                     raise
-                job.sent = None
+                job.sent, job.was_lost = None, True
                 raise StartsOver from error
 
     # -- one file

@@ -8,6 +8,9 @@ Floor 2. A job moves by this table, driven by `rxsdk.files.uploader`:
        │  and that not too often: all its files start over
        └──deadline, cancelled, refused, another user, closed ──▶ ENDED, and the outcome says whether it was written
 
+What brings it back to WAITING decides at once, not when its task wakes up: until then it may be written. From its
+first turn on it belongs to the session of that moment, also while it waits for another.
+
 A road carries it through GOING UP and WRITTEN: `rxsdk.files.by_lane`, or `rxsdk.files.by_http` at level 6.1.
 """
 
@@ -18,7 +21,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from rxsdk.core.clock import Clock
-from rxsdk.errors import CallRejected, RxSdkError
+from rxsdk.errors import CallNotSent, CallOutcomeUnknown, CallRejected, RxSdkError
 from rxsdk.files.lane import Claim
 from rxsdk.files.sources import Upload
 from rxsdk.protocols.limp.request import Request
@@ -105,9 +108,10 @@ class Job:
         files = [(one.attr, one.index, one.source.info.name, one.source.info.size) for one in uploads]
         self.meter = UploadMeter(call.progress_source, clock, files)
         self.task: asyncio.Task[None]
-        self.is_admitted = False
+        self.is_admitted = False  # its turn has come once
         self.sent: Request | None = None  # the call itself, as it was last submitted, to ``_line``
         self._line: Line
+        self.was_lost = False  # after it was written; it may have run
         self.interruption: RxSdkError | None = None
         self.is_taken_back = False
         self.starts_over = False
@@ -116,8 +120,13 @@ class Job:
 
     @property
     def is_written(self) -> bool:
-        """Whether the server may have heard of the call itself."""
+        """Whether the call itself is on its way to the server, or answered."""
         return self.sent is not None and self.sent.written_at is not None
+
+    @property
+    def may_have_run(self) -> bool:
+        """Whether the server may have heard of the call itself, now or before it started over."""
+        return self.is_written or self.was_lost
 
     def submit(self, request: Request, line: Line) -> Answer:
         """Send the call itself, as ``request``."""
@@ -136,9 +145,18 @@ class Job:
         self.take_back()
         self.task.cancel()
 
+    def start_over(self) -> None:
+        """If its files are going up, or about to."""
+        if self.is_admitted and not self.is_written and not self.task.cancelling():
+            self.starts_over = True
+            self.interrupt()
+
     def end(self, outcome: Any) -> None:
         """Tell its outcome, an error or the answer; the first one counts."""
         is_error = isinstance(outcome, Exception)
+        if self.was_lost and isinstance(outcome, CallNotSent):  # not again
+            cause, outcome = outcome.__cause__, CallOutcomeUnknown(outcome.endpoint, outcome.reason)
+            outcome.__cause__ = cause
         self.meter.end("failed" if is_error else "done")
         if is_error:
             self.call.fail(outcome)

@@ -79,7 +79,7 @@ class Lane:
         self.is_retired = False
         self.lost: RxSdkError | None = None
         self.trouble: Exception | None = None
-        self.ready: asyncio.Future[None] = life.lease.loop.create_future()
+        self.ready: asyncio.Future[bool] = life.lease.loop.create_future()  # False: it has ended before
         self.gone: asyncio.Future[None] = life.lease.loop.create_future()
         self._settings = settings
         self._clock = life.clock
@@ -144,9 +144,10 @@ class Lane:
     def _end_requests(self) -> None:
         self._machine.close()
         self._handle(self._machine.events())
-        for future in (self.ready, self.gone):
-            if not future.done():
-                future.set_result(None)
+        if not self.ready.done():
+            self.ready.set_result(False)
+        if not self.gone.done():
+            self.gone.set_result(None)
         self._on_end(self)
 
     def _moved(self, state: ConnectionState) -> None:
@@ -174,7 +175,7 @@ class Lane:
             case PhaseChanged(phase=Phase.READY):
                 self._connection.settle()
                 if not self.ready.done():
-                    self.ready.set_result(None)
+                    self.ready.set_result(True)
             case PhaseChanged(phase=Phase.DISCONNECTED) if self.ready.done():
                 self._connection.suspend()  # it is not to connect again
                 return ConnectionLost("the connection was lost")

@@ -17,6 +17,7 @@ from typing import Any
 
 from rxsdk.core.clock import Timer, done_within
 from rxsdk.errors import CallNotSent, ConnectionLost
+from rxsdk.files.job import StartsOver
 from rxsdk.files.lane import Claim, Lane, LaneSettings
 from rxsdk.reactive.life import Life
 
@@ -49,6 +50,7 @@ class Lanes:
 
         Raises:
             CallNotSent: there was none within ``timeout_s``, or none can be opened; it says why.
+            StartsOver: it was lost in the very moment in which it was given.
         """
         give_up_at = None if timeout_s is None else self._life.clock.now() + timeout_s
         turn = _Turn(claim, self._life.lease.loop.create_future())
@@ -62,8 +64,10 @@ class Lanes:
             left_s = None if give_up_at is None else max(0.0, give_up_at - self._life.clock.now())
             if not await done_within(self._life.clock, left_s, lane.ready):
                 raise _none_opened(endpoint, f"within {timeout_s:g} s", lane.trouble)
-            if lane.lost is not None:
+            if not lane.ready.result():
                 raise _none_opened(endpoint, "", lane.lost)
+            if lane.lost is not None:
+                raise StartsOver from lane.lost
         except BaseException:
             self._turns = [one for one in self._turns if one is not turn]
             if turn.lane.done():
@@ -92,7 +96,11 @@ class Lanes:
                 lane.end(ConnectionLost("no longer wanted"))
 
     def end(self, *, awaited: bool) -> list[asyncio.Task[None]]:
-        """End all; returns what is to be waited for, if anything can be ``awaited``."""
+        """End all; returns what is to be waited for, if anything can be ``awaited``.
+
+        Whoever waits for a lane has been interrupted: he is not to have another opened.
+        """
+        self._turns.clear()
         for timer in self._idle.values():
             timer.cancel()
         self._idle.clear()

@@ -89,15 +89,15 @@ class Uploader:
         """Files that are going up start over with the new session, or end when it is another user's, or nobody's."""
         self._lanes.retire()
         for job in self._jobs.values():
-            if job.is_admitted and not job.is_written and not job.task.cancelling():
-                if not same_user:
-                    reason = "the session changed while its files went up"
-                    job.interruption = CallNotSent(job.request.endpoint, reason)
-                job.starts_over = True
-                job.interrupt()
+            if job.is_admitted and not same_user:
+                reason = "the session changed while its files went up"
+                job.interruption = CallNotSent(job.request.endpoint, reason)
+            job.start_over()
 
     def suspend(self) -> None:
         """No connection is wanted: files start over when there is one again."""
+        for job in self._jobs.values():
+            job.start_over()
         self._lanes.end(awaited=True)
 
     def end(self, *, awaited: bool) -> list[asyncio.Task[None]]:
@@ -124,8 +124,8 @@ class Uploader:
                     raise
                 job.task.uncancel()
                 job.starts_over = False
-                if job.interruption is not None:
-                    raise job.interruption from None
+            if job.interruption is not None:
+                raise job.interruption
         reason = f"the connection was lost {_MOST_STARTS} times while its files went up"
         raise CallNotSent(job.request.endpoint, reason if lost is None else f"{reason}: {lost}") from lost
 
@@ -137,7 +137,6 @@ class Uploader:
 
     async def _admission(self, job: Job) -> None:
         """Wait for its turn on the main connection."""
-        job.is_admitted = False
         ticket = job.request.anew()
         ticket.has_files = True
         turn = ticket.listener = _Turn(job)
@@ -160,9 +159,9 @@ class Uploader:
         """What becomes of a call whose task does not go on."""
         endpoint = job.request.endpoint
         if job.is_taken_back:
-            return CallCancelled(endpoint, written=job.is_written)
+            return CallCancelled(endpoint, written=job.may_have_run)
         why = "its task was cancelled" if self._life.is_open else self._life.why_closed
-        return (CallOutcomeUnknown if job.is_written else CallNotSent)(endpoint, why)
+        return (CallOutcomeUnknown if job.may_have_run else CallNotSent)(endpoint, why)
 
 
 def _as_call_error(call: Request, error: Exception) -> RxSdkError:

@@ -8,8 +8,20 @@ from typing import Any
 
 import pytest
 
-from rxsdk import ApiService, CallNotSent, CallOutcomeUnknown, RemoteProtocolError, VerifyRefused
+from rxsdk import (
+    ApiService,
+    CallCancelled,
+    CallNotSent,
+    CallOutcomeUnknown,
+    ConnectionLost,
+    RemoteProtocolError,
+    VerifyRefused,
+)
 from rxsdk.emulator import Emulator
+from rxsdk.files.job import Answer
+from rxsdk.files.uploader import Uploader, _Turn
+from rxsdk.protocols.limp.machine import LimpMachine
+from rxsdk.service import connector
 from rxsdk.testing import FakeClock
 from tests.conftest import wait_until
 from tests.files.wire import FAST, Watcher, content, file, next_phase, signed_in, stored, upload
@@ -124,6 +136,71 @@ def test_a_call_that_may_be_repeated_is_when_its_answer_is_lost(emulator: Emulat
         assert stored(emulator) == {"a": {"file": content(3000)}}
 
 
+def lost_once(api: ApiService, emulator: Emulator) -> Any:
+    """A call that may be repeated: it ran, its answer was lost with the connection, and its files go up again."""
+    emulator.silence("archive/create", times=1, execute=True)
+    call = api.call("archive/create", doc={"title": "a", "file": file(10)}, idempotent=True)
+    emulator.wait_until(lambda e: e.executed["archive/create"] == 1)
+    emulator.silence("file/upload")
+    emulator.drop_connections()
+    wait_until(lambda: len(came_in(emulator, "file/upload")) == 2)
+    return call
+
+
+def test_a_call_that_was_lost_once_and_then_not_sent_may_have_run(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+        call = lost_once(api, emulator)
+    with pytest.raises(CallOutcomeUnknown, match="the service is closed"):
+        call.result()
+
+
+def test_a_call_that_was_lost_once_and_is_refused_its_files_may_have_run(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with signed_in(emulator) as api:
+        monkeypatch.setattr(Uploader, "_pause", at_once)
+        call = lost_once(api, emulator)
+        emulator.clear_script()
+        emulator.refuse_next("file/upload", 403, "NO")
+        emulator.drop_connections()
+        with pytest.raises(CallOutcomeUnknown, match="its files could not be uploaded: file/upload: 403 NO"):
+            call.result()
+
+
+def test_a_call_that_was_lost_once_and_then_cancelled_may_have_run(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+        call = lost_once(api, emulator)
+        call.cancel()
+        with pytest.raises(CallCancelled) as caught:
+            call.result()
+        assert caught.value.written
+
+
+async def at_once(*_: Any) -> None:
+    """Instead of a pause."""
+
+
+def test_a_call_lost_in_the_moment_in_which_its_session_ends_is_not_repeated(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with signed_in(emulator) as api:
+        uploader = api._inside._files().uploader
+        fail = Answer.fail
+
+        def fail_and_change(answer: Answer, error: Any) -> None:
+            fail(answer, error)
+            uploader.session_changed(same_user=False)
+
+        emulator.silence("archive/create", execute=True)
+        call = api.call("archive/create", doc={"title": "a", "file": file(10)}, idempotent=True)
+        emulator.wait_until(lambda e: e.executed["archive/create"] == 1)
+        monkeypatch.setattr(Answer, "fail", fail_and_change)
+        emulator.drop_connections()
+        with pytest.raises(CallOutcomeUnknown, match="the session changed while its files went up"):
+            call.result()
+        assert len(came_in(emulator, "file/upload")) == 1
+
+
 def test_another_word_than_accepted_ends_the_call(emulator: Emulator) -> None:
     """After it nobody knows what the server has."""
     with signed_in(emulator) as api:
@@ -152,6 +229,110 @@ def test_what_a_lane_hears_is_shown_and_what_it_cannot_read_is_dropped(
         assert "Last chunk accepted" in seen
         assert "→ file/upload" in caplog.text
         assert emulator.admin_password not in caplog.text
+
+
+def test_a_lane_lost_in_the_moment_in_which_it_is_given_is_no_end(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with signed_in(emulator) as api:
+        upload(api, "first", file=file(10)).result()
+        lanes = api._inside._files().uploader._lanes
+        give = lanes._give
+
+        def give_and_lose() -> None:
+            is_wanted = bool(lanes._turns)
+            give()
+            if is_wanted:
+                monkeypatch.undo()
+                lanes._lanes[0].end(ConnectionLost("cut"))
+
+        monkeypatch.setattr(lanes, "_give", give_and_lose)
+        assert upload(api, file=file(10)).result().status == 200
+        assert stored(emulator)["a"] == {"file": content(10)}
+
+
+# -- suspended
+
+
+class Knocks:
+    """Counts how often a WebSocket is opened."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._connect = connector(emulator.config(), LimpMachine)
+        self.count = 0
+
+    def __call__(self) -> Any:
+        self.count += 1
+        return self._connect()
+
+
+def test_suspended_while_its_lane_opens_a_call_starts_over(emulator: Emulator) -> None:
+    with signed_in(emulator) as api:
+        emulator.silence("conn/verify")
+        call = upload(api, file=file(10))
+        wait_until(lambda: len(came_in(emulator, "conn/verify")) == 2)
+        api.suspend()
+        wait_until(lambda: emulator.connections == 0)
+        emulator.clear_script()
+        api.resume()
+        assert call.result().status == 200
+        assert stored(emulator) == {"a": {"file": content(10)}}
+
+
+def test_suspended_no_lane_is_opened_for_who_waits_for_one(emulator: Emulator) -> None:
+    knocks = Knocks(emulator)
+    with signed_in(emulator, connect=knocks, upload_lanes=1) as api:
+        emulator.silence("file/upload")
+        calls = [upload(api, title, file=file(10)) for title in ("going up", "waiting")]
+        wait_until(lambda: came_in(emulator, "file/upload") and api._inside._files().uploader._lanes._turns)
+        api.suspend()
+        wait_until(lambda: emulator.connections == 0)
+        emulator.clear_script()
+        assert (knocks.count, [call.error for call in calls]) == (2, [None, None])
+        api.resume()
+        for call in calls:
+            assert call.result().status == 200
+        assert stored(emulator) == {"going up": {"file": content(10)}, "waiting": {"file": content(10)}}
+
+
+def test_suspended_as_the_turn_of_files_comes_no_lane_is_opened(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    knocks = Knocks(emulator)
+    with signed_in(emulator, connect=knocks) as api:
+        admit = _Turn.admit
+
+        def admit_and_suspend(turn: _Turn) -> None:
+            monkeypatch.undo()
+            asyncio.get_running_loop().call_soon(api.suspend)  # before the call's task hears of its turn
+            admit(turn)
+
+        monkeypatch.setattr(_Turn, "admit", admit_and_suspend)
+        api._life.connection._writes_at_once = False
+        call = upload(api, file=file(10))
+        wait_until(lambda: api.state.name == "suspended" and emulator.connections == 0)
+        assert knocks.count == 1
+        api.resume()
+        assert call.result().status == 200
+
+
+# -- the end
+
+
+def test_closed_while_one_waits_for_a_lane_none_is_opened(emulator: Emulator) -> None:
+    async def main() -> None:
+        async with ApiService(emulator.config(reconnect=FAST, upload_lanes=1)) as api:
+            await api.auth("email", emulator.admin_email, emulator.admin_password)
+            emulator.silence("file/upload")
+            calls = [upload(api, title, file=file(10)) for title in ("going up", "waiting")]
+            lanes = api._inside._files().uploader._lanes
+            await asyncio.to_thread(wait_until, lambda: came_in(emulator, "file/upload") and lanes._turns)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        for call in calls:
+            with pytest.raises(CallNotSent, match="the service is closed"):
+                await call
+
+    asyncio.run(main())
 
 
 # -- the end of the loop

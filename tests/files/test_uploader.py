@@ -311,6 +311,40 @@ def test_a_call_whose_session_is_renewed_just_before_its_write_is_written_once(
         assert not before_the_call_is_written
 
 
+def test_a_session_renewed_and_given_up_in_one_moment_ends_what_is_going_up(
+    emulator: Emulator, before_the_call_is_written: list[Callable[[], object]]
+) -> None:
+    with signed_in(emulator) as api:
+        uploader = api._inside._files().uploader
+        before_the_call_is_written.append(
+            lambda: [uploader.session_changed(same_user=same_user) for same_user in (True, False)]
+        )
+        with pytest.raises(CallNotSent, match="the session changed while its files went up"):
+            upload(api, file=file(10)).result()
+        assert stored(emulator) == {}
+
+
+def test_a_session_that_ends_while_files_wait_to_start_over_ends_them(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are not for whoever, or nobody, is signed in when the connection is back."""
+
+    async def at_once(*_: Any) -> None:
+        """No pause: it waits for its turn on the main connection."""
+
+    monkeypatch.setattr(uploader_module.Uploader, "_pause", at_once)
+    with signed_in(emulator) as api:
+        emulator.silence("file/upload")
+        call = upload(api, file=file(10))
+        emulator.wait_until(lambda e: "file/upload" in [got[1] for got in endpoints(e)])
+        emulator.clear_script()
+        emulator.expire_sessions()
+        emulator.drop_connections()
+        with pytest.raises(CallNotSent, match="the session changed while its files went up"):
+            call.result()
+        assert [got[1] for got in endpoints(emulator)].count("file/upload") == 1
+
+
 def test_a_call_cancelled_just_before_its_write_says_that_it_was_not_written(
     emulator: Emulator, before_the_call_is_written: list[Callable[[], object]]
 ) -> None:
