@@ -133,6 +133,12 @@ class _Tapped:
             self._tap.sent(whole(frame))
         self._inner.write(frames)
 
+    def pause_reading(self) -> None:
+        self._inner.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._inner.resume_reading()
+
     async def close(self, *, politely: bool = True) -> None:
         await self._inner.close(politely=politely)
 

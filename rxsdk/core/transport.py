@@ -10,13 +10,14 @@ Invariants: nothing reaches the receiver before `start`; `transport_lost` comes 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -31,6 +32,7 @@ __all__ = [
     "Connect",
     "Handshake",
     "MemoryServer",
+    "Reading",
     "Receiver",
     "Transport",
     "WebSocketLibrary",
@@ -98,6 +100,14 @@ class Transport(Protocol):
         """
         ...
 
+    def pause_reading(self) -> None:
+        """Deliver nothing, but for what has been read already, until `resume_reading`."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Deliver again."""
+        ...
+
     async def close(self, *, politely: bool = True) -> None:
         """End; politely is with a goodbye, within about a second whatever the peer does."""
         ...
@@ -129,6 +139,39 @@ class Handshake(msgspec.Struct, frozen=True, kw_only=True):
         """How to encrypt; None for ``ws://``."""
         is_plain = not self.url.lower().startswith("wss:")
         return None if is_plain else self.ssl_context or _system_tls()
+
+
+class Reading:
+    """How a socket is read: as much as one buffer holds in a turn of the loop, and nothing while it is paused.
+
+    asyncio's own loop reads once a turn anyway; uvloop reads on while there is more, up to 2 MiB: thousands of
+    messages, while everybody else on the loop waits.
+    """
+
+    __slots__ = ("_is_paused", "_socket")
+
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
+        self._is_paused = False
+
+    def was_full(self) -> None:
+        """The buffer was filled: the rest of what is there comes in the next turn."""
+        self._socket.pause_reading()
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def pause(self) -> None:
+        """Read nothing until `resume`."""
+        self._is_paused = True
+        self._socket.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        self._is_paused = False
+        self._socket.resume_reading()
+
+    def _go_on(self) -> None:
+        if not self._is_paused:
+            self._socket.resume_reading()
 
 
 @cache
@@ -227,14 +270,13 @@ class _MemoryTransport:
         self.writable = True
         self._server = server
         self._receiver: Receiver | None = None
-        self._early: list[bytes] = []
+        self._is_paused = False
+        self._waiting: list[bytes] = []
         self._lost: TransportError | None = None
 
     def start(self, receiver: Receiver) -> None:
         self._receiver = receiver
-        if self._early:
-            early, self._early = self._early, []
-            receiver.frames_received(early)
+        self._catch_up(receiver)
         if self._lost is not None:
             receiver.transport_lost(self._lost)
 
@@ -247,9 +289,22 @@ class _MemoryTransport:
     async def close(self, *, politely: bool = True) -> None:
         self._server.drop(ConnectionLost("closed"))
 
+    def pause_reading(self) -> None:
+        self._is_paused = True
+
+    def resume_reading(self) -> None:
+        self._is_paused = False
+        if self._receiver is not None:
+            self._catch_up(self._receiver)
+
+    def _catch_up(self, receiver: Receiver) -> None:
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            receiver.frames_received(waiting)
+
     def deliver(self, frame: bytes) -> None:
-        if self._receiver is None:
-            self._early.append(frame)
+        if self._receiver is None or self._is_paused:
+            self._waiting.append(frame)
         else:
             self._receiver.frames_received([frame])
 
@@ -257,6 +312,7 @@ class _MemoryTransport:
         self._lost = error
         self.writable = False
         if self._receiver is not None:
+            self._catch_up(self._receiver)
             self._receiver.transport_lost(error)
 
     def set_writable(self, writable: bool) -> None:

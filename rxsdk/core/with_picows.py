@@ -26,6 +26,7 @@ from rxsdk.core.transport import (
     MESSAGES_AT_ONCE,
     WRITE_HIGH_WATER,
     Handshake,
+    Reading,
     Receiver,
     Transport,
     answered_with,
@@ -219,6 +220,12 @@ class _PicowsTransport(WSListener):
         elif frames:
             self._socket.write(framed(first, frames))  # type: ignore[arg-type]
 
+    def pause_reading(self) -> None:
+        self._reading.pause()
+
+    def resume_reading(self) -> None:
+        self._reading.resume()
+
     async def close(self, *, politely: bool = True) -> None:
         if not politely:
             self._abort()
@@ -248,7 +255,8 @@ class _PicowsTransport(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._picows = transport
         self._socket = transport.underlying_transport
-        self._socket.set_protocol(_WithCause(self._socket.get_protocol(), self._caused))
+        self._reading = Reading(self._socket)
+        self._socket.set_protocol(_Between(self._socket.get_protocol(), self._caused, self._reading))
         self._socket.set_write_buffer_limits(WRITE_HIGH_WATER)
         self._over = asyncio.ensure_future(self._until_disconnected(transport))
 
@@ -387,26 +395,35 @@ class _PicowsTransport(WSListener):
                 self._receiver.transport_lost(lost)
 
 
-class _WithCause(asyncio.BufferedProtocol):
+class _Between(asyncio.BufferedProtocol):
     """Stands between the socket and picows, which does not tell why a connection was lost, and reads without bound."""
 
-    def __init__(self, inner: Any, caused: Callable[[Exception | None], None]) -> None:
-        self._inner = inner
+    def __init__(self, inner: Any, caused: Callable[[Exception | None], None], reading: Reading) -> None:
         self._caused = caused
+        self._reading = reading
+        self._room = 0
         # As attributes they are picows' own: nothing is called in between.
-        self.buffer_updated = inner.buffer_updated  # type: ignore[method-assign]
+        self._get_buffer = inner.get_buffer
+        self._buffer_updated = inner.buffer_updated
+        self._connection_lost = inner.connection_lost
         self.eof_received = inner.eof_received  # type: ignore[method-assign]
         self.pause_writing = inner.pause_writing  # type: ignore[method-assign]
         self.resume_writing = inner.resume_writing  # type: ignore[method-assign]
 
     def get_buffer(self, sizehint: int) -> memoryview:
         # Its buffer doubles whenever it was full, and megabytes of messages would keep the loop for one turn.
-        buffer: memoryview = self._inner.get_buffer(sizehint)
-        return buffer[:_READ]
+        buffer: memoryview = self._get_buffer(sizehint)[:_READ]
+        self._room = len(buffer)
+        return buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if nbytes == self._room:
+            self._reading.was_full()
+        self._buffer_updated(nbytes)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._caused(exc)
-        self._inner.connection_lost(exc)
+        self._connection_lost(exc)
 
 
 def _agreed(handshake: Handshake, headers: Any) -> str | None:

@@ -26,6 +26,7 @@ from rxsdk.core.transport import (
     MESSAGES_AT_ONCE,
     WRITE_HIGH_WATER,
     Handshake,
+    Reading,
     Receiver,
     Transport,
     answered_with,
@@ -158,6 +159,7 @@ class _WebSocketTransport(asyncio.BufferedProtocol):
         "_owed",
         "_parts",
         "_parts_wanted",
+        "_reading",
         "_receiver",
         "_send",
         "_why_gone",
@@ -179,6 +181,7 @@ class _WebSocketTransport(asyncio.BufferedProtocol):
         self._in_fragments = False
         self._is_over = False  # the server said goodbye, or broke the protocol
         self._long: LongMessage | None = None  # that is on its way out
+        self._reading = Reading(self.transport)
         self._receiver: Receiver | None = None
         self._messages: list[bytes] = []  # not handed over yet
         self._parts: list[bytes] = []
@@ -208,6 +211,12 @@ class _WebSocketTransport(asyncio.BufferedProtocol):
                 frames, self._long = LongMessage.last_of(frames, first, self.transport, self._long_is_out)
             self.transport.write(framed(first, frames))  # type: ignore[arg-type]
 
+    def pause_reading(self) -> None:
+        self._reading.pause()
+
+    def resume_reading(self) -> None:
+        self._reading.resume()
+
     async def close(self, *, politely: bool = True) -> None:
         if not politely:
             self._abort()
@@ -232,6 +241,8 @@ class _WebSocketTransport(asyncio.BufferedProtocol):
         return _read_buffer.view
 
     def buffer_updated(self, nbytes: int) -> None:
+        if nbytes == _READ_AT_ONCE:
+            self._reading.was_full()
         self._read(bytes(_read_buffer.view[:nbytes]))
         self.send_data()  # pongs, and the answer to a goodbye
         if self._receiver is not None:

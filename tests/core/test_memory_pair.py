@@ -60,6 +60,25 @@ def test_a_full_buffer_can_be_played() -> None:
     assert (client.writable, ear.writable_again) == (True, 1)
 
 
+def test_what_comes_while_reading_is_paused_waits() -> None:
+    client, server = memory_pair()
+    client.pause_reading()
+    client.resume_reading()
+    ear = Ear()
+    client.start(ear)
+    client.pause_reading()
+    server.send(b"1")
+    server.send(b"2")
+    assert ear.frames == []
+    client.resume_reading()
+    assert (ear.frames, ear.reads) == ([b"1", b"2"], [2])
+    client.pause_reading()
+    server.send(b"3")
+    server.drop()
+    assert ear.frames == [b"1", b"2", b"3"]
+    assert ear.lost is not None
+
+
 def test_a_server_without_a_client_can_do_nothing() -> None:
     _, server = memory_pair()
     server.client = None

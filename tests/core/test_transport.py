@@ -17,9 +17,12 @@ from tests.core.fakes import until
 from tests.core.wire import (
     BINARY,
     CONT,
+    LOOPS,
     PING,
     TEXT,
     Ear,
+    LoopFactory,
+    Serve,
     accept,
     close_frame,
     frame,
@@ -211,24 +214,31 @@ def test_a_message_in_fragments_is_put_together() -> None:
     meet(sending(*(bytes([byte]) for byte in b"".join(data))), scene)
 
 
-def test_many_messages_are_handed_over_a_few_at_a_time() -> None:
-    messages = [b"%d" % number for number in range(500)]
+def asked_for(messages: list[bytes]) -> Serve:
+    """Once the client has said something, all of ``messages`` at once; then wait for it to go."""
 
     async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_frame(reader)
         writer.write(b"".join(frame(TEXT, message) for message in messages))
         await goodbye(reader, writer)
 
+    return play
+
+
+def test_many_messages_are_handed_over_a_few_at_a_time() -> None:
+    messages = [b"%d" % number for number in range(500)]
+
     async def scene(transport: Transport, ear: Ear) -> None:
         transport.write([b"begin"])
         await ear.until(lambda: len(ear.frames) == 500)
 
-    ear = meet(play, scene)
+    ear = meet(asked_for(messages), scene)
     assert ear.frames == messages
     assert max(ear.reads) == MESSAGES_AT_ONCE
 
 
-def test_no_more_is_read_in_a_turn_of_the_loop_than_asyncio_reads() -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_in_a_turn_of_the_loop_a_buffer_is_read_once(loop: LoopFactory) -> None:
     turns = [0]
     payload = b"x" * 1000
 
@@ -237,26 +247,49 @@ def test_no_more_is_read_in_a_turn_of_the_loop_than_asyncio_reads() -> None:
             super().frames_received(frames)
             turns[-1] += len(frames)
 
-    async def scene() -> None:
-        loop, ear, going_on = asyncio.get_running_loop(), Turns(), True
+    async def scene(transport: Transport, ear: Ear) -> None:
+        loop, going_on = asyncio.get_running_loop(), True
 
         def turn() -> None:
             turns.append(0)
             if going_on:
                 loop.call_soon(turn)
 
-        async with websocket_server(sending(frame(TEXT, payload) * 4_000)) as port:
-            transport = await opener(f"ws://127.0.0.1:{port}/ws")()
-            transport.start(ear)
-            turn()
-            while len(ear.frames) < 4_000:
-                time.sleep(0.001)  # noqa: ASYNC251 - what comes is to wait, as it does while an application computes
-                await asyncio.sleep(0)
-            going_on = False
-            await transport.close()
+        transport.write([b"begin"])
+        turn()
+        while len(ear.frames) < 4_000:
+            time.sleep(0.001)  # noqa: ASYNC251 - what comes is to wait, as it does while an application computes
+            await asyncio.sleep(0)
+        going_on = False
 
-    run(scene())
-    assert max(turns[1:]) <= 256 * 1024 // len(payload) + 1
+    meet(asked_for([payload] * 4_000), scene, ear=Turns(), loop=loop)
+    assert max(turns) <= 64 * 1024 // len(payload) + 1
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_while_reading_is_paused_nothing_comes(loop: LoopFactory) -> None:
+    """But for what had been read, when it was paused in the middle of a turn."""
+    messages = [b"%d" % number * 1000 for number in range(1000)]
+
+    class Tired(Ear):
+        def frames_received(self, frames: Sequence[bytes]) -> None:
+            if not self.frames:
+                transports[0].pause_reading()
+            super().frames_received(frames)
+
+    transports: list[Transport] = []
+
+    async def scene(transport: Transport, ear: Ear) -> None:
+        transports.append(transport)
+        transport.write([b"begin"])
+        await ear.until(lambda: ear.frames)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert sum(map(len, ear.frames)) <= 64 * 1024
+        transport.resume_reading()
+        await ear.until(lambda: len(ear.frames) == len(messages))
+
+    assert meet(asked_for(messages), scene, ear=Tired(), loop=loop).frames == messages
 
 
 def test_messages_of_the_other_kind_are_dropped() -> None:

@@ -151,6 +151,12 @@ class Socket(asyncio.Transport):
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Who is told what comes is known here."""
 
+    def pause_reading(self) -> None:
+        """What comes next is known here too."""
+
+    def resume_reading(self) -> None:
+        """See `pause_reading`."""
+
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Nothing waits here."""
 

@@ -9,13 +9,23 @@ import hashlib
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from typing import Any, ClassVar, Literal
+
+import pytest
 
 from rxsdk.core.transport import Handshake, Transport, websocket_connect
 from rxsdk.errors import ConnectionLost, TransportError
 from tests.core.fakes import until
 
 TEXT, BINARY, CONT, CLOSE, PING = 1, 2, 0, 8, 9
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+LOOPS: list[Any] = [pytest.param(asyncio.new_event_loop, id="asyncio")]
+if find_spec("uvloop") is not None:
+    import uvloop
+
+    LOOPS.append(pytest.param(uvloop.new_event_loop, id="uvloop"))
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -164,23 +174,26 @@ async def goodbye(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     await reader.read()
 
 
-def run(scene: Awaitable[None]) -> None:
+def run(scene: Awaitable[None], loop: LoopFactory = asyncio.new_event_loop) -> None:
     """Run ``scene``; no task of ours is left at its end, and nothing is left open."""
 
     async def main() -> None:
         await scene
         await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(main())
     gc.collect()  # an open socket would warn, and a warning is an error
 
 
 Scene = Callable[[Transport, Ear], Awaitable[None]]
 
 
-def meet(play: Serve, scene: Scene, **settings: Any) -> Ear:
-    """Open a WebSocket to a server that does ``play``, and let ``scene`` use it."""
-    ear = Ear()
+def meet(
+    play: Serve, scene: Scene, *, ear: Ear | None = None, loop: LoopFactory = asyncio.new_event_loop, **settings: Any
+) -> Ear:
+    """Open a WebSocket to a server that does ``play``, and let ``scene`` use it; returns the ``ear`` that it had."""
+    ear = ear or Ear()
 
     async def both() -> None:
         async with websocket_server(play) as port:
@@ -189,7 +202,7 @@ def meet(play: Serve, scene: Scene, **settings: Any) -> Ear:
             await scene(transport, ear)
             await transport.close()
 
-    run(both())
+    run(both(), loop)
     return ear
 
 
