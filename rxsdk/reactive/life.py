@@ -85,6 +85,8 @@ class Life:
         self.states: Multicast[ConnectionState] = self.stream(keep_latest=True, initial=self.state)
         self.readiness: Multicast[bool] = self.stream(keep_latest=True, initial=False)
         self._closing: Closing | None = None
+        self._deciding = threading.RLock()  # who closes it: any thread may, also in a signal's handler
+        self._has_ended = False
         self._inbox: SimpleQueue[tuple[Callable[[Any], None], Any]] = SimpleQueue()
         self._inbox_is_due = False
         self._is_cut_off = False
@@ -189,8 +191,13 @@ class Life:
         return self.is_open
 
     def on_loop(self, job: Callable[[T], None], argument: T) -> None:
-        """Run ``job(argument)`` on the connection's loop: now if this is its thread, else soon and in order."""
+        """Run ``job(argument)`` on the connection's loop: now if this is its thread, else soon and in order.
+
+        Now is after what other threads have left before: a call of theirs is made before it is cancelled here.
+        """
         if running_loop() is self.lease.loop:
+            if self._inbox_is_due:
+                self._empty_inbox()
             job(argument)
             return
         self._inbox.put((job, argument))
@@ -216,10 +223,16 @@ class Life:
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether it ends, or has ended, where nothing can be awaited."""
+        """Whether it ends where nothing can be awaited, or has ended."""
         return self._is_cut_off
 
     def _empty_inbox(self) -> None:
+        if self._is_cut_off:
+            self._run_here()
+        else:
+            self._run_inbox()
+
+    def _run_inbox(self) -> None:
         self._inbox_is_due = False
         try:
             while not self._inbox.empty():
@@ -238,6 +251,8 @@ class Life:
                 handlers[type(event)](inside, event)
             except Exception as error:
                 mistake = mistake or error
+        if not self.is_open:
+            self.dispatcher.run_if_closed()
         if mistake is not None:
             raise mistake
 
@@ -265,17 +280,20 @@ class Life:
 
     def close(self) -> Closing:
         """End in good order; it has begun when this returns. Again, it returns the same."""
-        if self._closing is not None:
-            return self._closing
-        self._closing = closing = Closing(self.dispatcher, self._join_threads)
         why = "the service is closed"
-        if self.is_open and not self.lease.loop.is_closed():
-            self.is_open = False
-            self.why_closed = why
+        with self._deciding:
+            if self._closing is not None:
+                return self._closing
+            self._closing = closing = Closing(self.dispatcher, self._join_threads)
+            begins = self.is_open and not self.lease.loop.is_closed()
+            if begins:
+                self.is_open = False
+                self.why_closed = why
+        if begins:
             self.on_loop(self._begin_to_end, None)
         elif self.is_open or not self.is_used:
             self._cut_off(why)
-        elif self._ending is None:  # it has ended already
+        elif self._has_ended:
             closing.reply(self.state, final=True)
         return closing
 
@@ -289,8 +307,8 @@ class Life:
             self.is_open = False
 
     def _begin_to_end(self, error: RxSdkError | None) -> None:
-        if self.state.name in _ENDS:
-            return  # it was cut off meanwhile
+        if self._ending is not None or self.state.name in _ENDS:
+            return  # it failed, or was cut off, meanwhile
         if error is None:
             self.set_state(ConnectionState("closing"))
         self._ending = self.lease.loop.create_task(self._wind_up(error), name="rxsdk end")
@@ -342,7 +360,7 @@ class Life:
     def _run_here(self) -> None:
         """The loop will not come to it: what was left for it is done by whoever left it."""
         with self._alone:
-            self._empty_inbox()
+            self._run_inbox()
             self._handle(self._machine.events())
         self.dispatcher.run_if_closed()
 
@@ -368,8 +386,13 @@ class Life:
         """Everybody has been told: let the loop go, then those who wait for the end."""
         if self.is_used:
             self._unclosed.detach()
+            self._is_cut_off = True  # a thread that asked while it was open and comes only now helps itself
+            self.connection.cut_off()
+            if not self._inbox.empty():
+                self._run_here()
             self.lease.release()
         self._ending = None
+        self._has_ended = True
         if self._closing is not None:
             self._closing.reply(state, final=True)
 
@@ -401,8 +424,8 @@ class Life:
             self.is_open = False
             self.why_closed = _FORKED
             self._ending = None
-            self._is_cut_off = True
-            self._alone = threading.RLock()
+            self._has_ended = self._is_cut_off = True
+            self._alone = self._deciding = threading.RLock()
             self.connection.cut_off()
             ends: list[Callable[[], object]] = [partial(self._end_calls, None), *self._spawned.values(), self._run_here]
             for end in ends:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import random
@@ -148,6 +149,44 @@ class AlbumData:
 
 class AlbumDict(TypedDict):
     rank: int
+
+
+def test_a_threads_call_cancelled_on_the_loop_at_once_says_whether_it_was_sent(emulator: Emulator) -> None:
+    async def scene() -> None:
+        async with ApiService(emulator.config()) as api:
+            calls: list[Call[Any]] = []
+            thread = threading.Thread(target=lambda: calls.append(api.call("staff/read")))
+            thread.start()
+            thread.join()  # the loop has not come to it yet
+            calls[0].cancel()
+            with pytest.raises(CallCancelled) as caught:
+                await calls[0]
+            for _ in range(2):  # the first may go out before what the thread has left, the second does not
+                with pytest.raises(CallRejected):
+                    await api.call("staff/create")
+            assert emulator.executed["staff/read"] == caught.value.written
+
+    asyncio.run(scene())
+
+
+def test_a_call_that_a_slow_thread_makes_while_the_service_closes_is_told_its_end(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ApiService(emulator.config()), ApiService(emulator.config()) as api:  # the loop goes on for the other
+        on_loop, told = api._life.on_loop, threading.Event()
+
+        def close_and_go_on(job: Any, argument: Any) -> None:
+            monkeypatch.undo()
+            call = argument.listener
+            call.subscribe(None, lambda _: told.set())
+            api.close().result()
+            on_loop(job, argument)
+
+        monkeypatch.setattr(api._life, "on_loop", close_and_go_on)
+        call = api.call("staff/read")
+        with pytest.raises(CallNotSent, match="the service is closed"):
+            call.result(10)
+        assert told.wait(10)
 
 
 def test_docs_in_the_callers_type(signed_in: ApiService) -> None:

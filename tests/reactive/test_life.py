@@ -16,6 +16,7 @@ from rxsdk.core.transport import MemoryServer, Transport, memory_pair
 from rxsdk.errors import ConnectFailed, ConnectionLost, LocalProtocolError
 from rxsdk.reactive import life as life_module
 from rxsdk.reactive.life import Life
+from rxsdk.reactive.streams import Multicast
 from tests.conftest import wait_until
 from tests.core.fakes import FakeClock, ScriptedMachine, turns, until
 from tests.reactive.helpers import Notes
@@ -159,6 +160,47 @@ def test_closed_while_it_is_failing() -> None:
     asyncio.run(scene())
 
 
+def test_closed_by_another_thread_in_the_moment_it_fails() -> None:
+    opened = Opened()
+    opened.up()
+    life, begin, closings = opened.life, opened.life._begin_to_end, list[Any]()
+
+    def begin_and_close(error: Any) -> None:
+        begin(error)
+        if not closings:
+            closer = threading.Thread(target=lambda: closings.append(life.close()))
+            closer.start()
+            closer.join()
+
+    life._begin_to_end = begin_and_close  # type: ignore[method-assign]
+    life.on_loop(life.fail, FATAL)
+    assert opened.notes.over.wait(5)
+    assert closings[0].result(5).name == "failed"
+    assert opened.notes.error is FATAL
+    assert opened.notes.values == ["idle", "connecting", "ready", "failed"]
+    assert opened.machine.log[-1] == ("fail", str(FATAL))
+
+
+def test_closed_by_two_threads_in_one_moment_it_is_one_closing(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Opened()
+    opened.up()
+    closings: list[Any] = []
+    other = threading.Thread(target=lambda: closings.append(opened.life.close()))
+    make = life_module.Closing.__init__
+
+    def make_and_let_the_other_come(closing: Any, *arguments: Any) -> None:
+        monkeypatch.undo()
+        make(closing, *arguments)
+        other.start()
+        other.join(0.1)  # it may have to wait for this one
+
+    monkeypatch.setattr(life_module.Closing, "__init__", make_and_let_the_other_come)
+    closings.append(opened.life.close())
+    other.join()
+    assert closings[0] is closings[1]
+    assert closings[0].result(5).name == "closed"
+
+
 def test_not_ready_in_time_says_what_went_wrong_last() -> None:
     opened = Opened(failure=ConnectFailed("ws://x", "refused"))
     with pytest.raises(ConnectFailed, match=r"not ready within 0\.05 s: refused") as caught:
@@ -279,6 +321,73 @@ def test_jobs_of_other_threads_run_on_the_loop_in_order() -> None:
     opened.life.close().result(5)
     assert ran == list(range(1000))
     assert [place.name for place in places] == ["rxsdk loop"]
+
+
+def test_a_job_on_the_loop_comes_after_those_that_were_left_before() -> None:
+    ran: list[str] = []
+
+    async def scene() -> None:
+        opened = Opened("running")
+        thread = threading.Thread(target=opened.life.on_loop, args=(ran.append, "left before"))
+        thread.start()
+        thread.join()
+        opened.life.on_loop(ran.append, "on the loop")
+        await opened.life.close()
+
+    asyncio.run(scene())
+    assert ran == ["left before", "on the loop"]
+
+
+def test_who_comes_after_the_end_helps_himself() -> None:
+    """He asked while it was open, and was held up; the loop is another's by now, or nobody's."""
+    other, opened = Opened(), Opened()
+    opened.up()
+    opened.life.close().result(5)
+    places: list[str] = []
+    opened.life.on_loop(lambda _: places.append(threading.current_thread().name), None)
+    assert places == [threading.current_thread().name]
+    other.life.close().result(5)
+
+
+def test_what_was_left_in_the_last_moment_is_done_and_what_comes_of_it_is_told() -> None:
+    opened = Opened()
+    opened.up()
+    life, told = opened.life, threading.Event()
+    ended = life._ended
+
+    def leave_and_end(state: ConnectionState) -> None:
+        stream = Multicast[int](life.dispatcher)
+        stream.subscribe(None, None, told.set)
+        life._inbox.put((lambda _: stream.complete(), None))
+        ended(state)
+
+    life._ended = leave_and_end  # type: ignore[method-assign]
+    life.close().result(5)
+    assert told.wait(5)
+    life._empty_inbox()  # as the loop, had it been asked for that too
+
+
+def test_what_happens_in_the_last_moment_is_told_by_the_loop() -> None:
+    told: list[str] = []
+
+    async def scene() -> None:
+        opened = Opened("running")
+        await until(lambda: "connected" in opened.machine.verbs)
+        life, tell = opened.life, opened.life._tell_the_end
+        stream = Multicast[int](life.dispatcher)
+        stream.subscribe(None, None, lambda: told.append("completed"))
+        life._handlers = {str: lambda _, __: stream.complete()}
+
+        def tell_and_happen(error: Any) -> None:
+            tell(error)
+            opened.happen("at last")
+
+        life._tell_the_end = tell_and_happen  # type: ignore[method-assign]
+        await life.close()
+        await turns()
+
+    asyncio.run(scene())
+    assert told == ["completed"]
 
 
 @pytest.mark.filterwarnings("ignore")
