@@ -178,6 +178,29 @@ _silence = _Silence(logging.getLogger("rxsdk.transport"), {})
 class _PicowsTransport(WSListener):
     """What hears the frames of one connection, and is the `Transport` that writes to it."""
 
+    __slots__ = (
+        "_hung_up",
+        "_is_closing",
+        "_is_deaf",
+        "_is_gone",
+        "_is_paused",
+        "_kind",
+        "_limit",
+        "_long",
+        "_lost",
+        "_messages",
+        "_over",
+        "_parts",
+        "_parts_size",
+        "_parts_wanted",
+        "_picows",
+        "_pong",
+        "_reading",
+        "_receiver",
+        "_socket",
+        "subprotocol",
+    )
+
     def __init__(self, handshake: Handshake, response: Any) -> None:
         self.subprotocol = _agreed(handshake, response.headers)
         self._kind = _TEXT if handshake.is_text else _BINARY
