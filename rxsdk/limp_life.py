@@ -95,7 +95,8 @@ class LimpLife:
     def __init__(self, default_cache: CredentialCache) -> None:
         self._default_cache = default_cache
         self.life = Life()
-        self.messages: Multicast[Res[Doc]] = self.life.stream()
+        self._is_looked_at = False  # somebody was ever subscribed to the messages, or they are traced
+        self.messages: Multicast[Res[Doc]] = self.life.stream(joined=self._look)
         self.authed: Multicast[Session | None] = self.life.stream(keep_latest=True, initial=None)
         self.round_trips: Multicast[float] = self.life.stream()
         self.session: Session | None = None
@@ -110,6 +111,7 @@ class LimpLife:
             show_wire()
         self._config = config
         self._is_shown = config.debug
+        self._is_looked_at = self._is_looked_at or config.debug
         self._telemetry = telemetry_for(config.telemetry, "limp", config.api)
         self._cache = self._default_cache if config.cache is None else config.cache
         self._cache_waits = self._cache is not self._default_cache
@@ -252,15 +254,18 @@ class LimpLife:
     # -- what happened, on the loop
 
     def _on_replied(self, event: CallReplied) -> None:
-        request = event.request
-        listener = request.released() if event.final else request.listener
-        if self._is_shown or self.messages.has_observers:
-            self.show(event.res)
+        request, res = event.request, event.res
+        if self._is_looked_at:
+            self.show(res)
+        if not event.final:
+            request.listener.reply(res, final=False)
+            return
+        listener = request.released()
         if request.changes_session and self._cache_work is not None and not self._cache_work.done():
             # Whoever hears that he signed in or out may rely on it, also in another process.
-            self._cache_work.add_done_callback(lambda _: listener.reply(event.res, final=True))
+            self._cache_work.add_done_callback(lambda _: listener.reply(res, final=True))
         else:
-            listener.reply(event.res, final=event.final)
+            listener.reply(res, final=True)
 
     def _on_call_failed(self, event: CallFailed) -> None:
         if event.res is not None:
@@ -282,6 +287,9 @@ class LimpLife:
             clock = self.life.clock
             since = datetime.fromtimestamp(clock.wall() - clock.now() + event.heard_at, UTC)
             event.request.on_gap(Gap(event.reason, since))
+
+    def _look(self) -> None:
+        self._is_looked_at = True
 
     def show(self, res: Res[Any]) -> None:
         """To whoever looks on."""

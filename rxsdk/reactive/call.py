@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -56,14 +56,30 @@ class Outcome(HotStream[T]):
     - ``outcome.cancel()``: take it back as far as that goes.
     """
 
-    # These are the class's until they change.
-    _first: Any = NOTHING
-    _latest: Any = NOTHING
-    _is_over = False
-    _error: Exception | None = None
-    _unseen: _Unseen | None = None
-    _was_left = False
-    _waiters: tuple[Callable[[], None], ...] = ()
+    # There may be thousands. In Python 3.11 each had a dict of its own, of half a KiB, once thirty were made before the
+    # first was answered: what a reply sets then had no place in the dict that objects of a class share.
+    __slots__ = (
+        "_apart",
+        "_began_with",
+        "_cancel",
+        "_decode",
+        "_delivered",
+        "_dispatcher",
+        "_error",
+        "_first",
+        "_in_step",
+        "_is_over",
+        "_is_slow",
+        "_latest",
+        "_look_at",
+        "_posted",
+        "_turn",
+        "_unseen",
+        "_waiters",
+        "_was_left",
+        "endpoint",
+        "request",
+    )
 
     def __init__(
         self,
@@ -78,6 +94,14 @@ class Outcome(HotStream[T]):
         self.request = request  # the service's: what it knows this call by
         self._cancel = cancel  # (this, whether it was asked for in so many words)
         self._decode = decode
+        self._first = self._latest = NOTHING
+        self._is_over = self._was_left = self._is_slow = False
+        self._error: Exception | None = None
+        self._unseen: _Unseen | None = None
+        self._waiters: tuple[Callable[[], None], ...] = ()
+        self._in_step = self._apart = ()
+        self._posted = self._delivered = self._look_at = self._began_with = 0
+        self._turn = None
 
     def __repr__(self) -> str:
         if self._error is not None:
@@ -159,25 +183,26 @@ class Outcome(HotStream[T]):
         except Exception as error:  # the caller's own type may raise anything
             self._refuse(error, final=final)
             return
+        waiters: Sequence[Callable[[], None]] = ()
         with self._dispatcher.lock:
             if self._is_over:
                 return
             if self._first is NOTHING:
                 self._first = value
+                waiters, self._waiters = self._waiters, ()
             self._latest = value
             self._is_over = final
-            if self._in_step or self._apart:
+            is_heard = self._in_step or self._apart
+            if is_heard:
                 if final and not self._posted:
                     self._dispatcher.post(Outcome._tell_outcome, self)
                 else:
                     self._post(value)
                     if final:
                         self._post_end()
-            is_unheard = not (self._in_step or final or self._apart)
-            waiters, self._waiters = self._waiters, ()
         for waiter in waiters:
             waiter()
-        if is_unheard and self._was_left and not self._is_heard():
+        if not (is_heard or final) and self._was_left and not self._is_heard():
             self._cancel(self, False)  # a watch whose subscribers had all gone before it was made
 
     def tell(self, value: T) -> None:

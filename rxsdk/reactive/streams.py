@@ -333,7 +333,8 @@ class Multicast(HotStream[T]):
         joined: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(dispatcher)
-        self._in_step = self._apart = ()  # not the class's: it is asked at every message whether anybody listens
+        self._in_step = self._apart = ()  # not the class's: these are asked for at every message
+        self._is_slow = False
         self._joined = joined
         self._keep_latest = keep_latest
         self._latest = initial
