@@ -22,6 +22,7 @@ LIFETIME_S = 86_400
 """``exp - iat``: the day that the sibling SDKs give a call."""
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_PLUS, _SLASH = b"+/"  # as numbers, which bytes are searched for in a quarter of the time
 
 
 def base64url(data: bytes) -> bytes:
@@ -65,22 +66,18 @@ class SigningKey:
 
     def jwt(self, payload: bytes) -> bytes:
         """The JWT of the head and ``payload`` (compact JSON, taken as it is)."""
-        encoded = b2a_base64(self._rest + payload, newline=False)
-        if encoded.find(b"+") >= 0 or encoded.find(b"/") >= 0:  # rarely: in ASCII only of ``>``, ``?`` and ``~``
+        encoded = b2a_base64(self._rest + payload, newline=False).rstrip(b"=")
+        if _PLUS in encoded or _SLASH in encoded:  # rarely: in ASCII only of ``>``, ``?`` and ``~``
             encoded = encoded.translate(_URL_SAFE)
-        encoded = encoded.rstrip(b"=")
-        mac = self._inner.copy()
-        mac.update(encoded)
-        return b"".join((self._begun, encoded, b".", self._signature(mac)))
-
-    def _signature(self, inner: Any) -> bytes:
+        inner = self._inner.copy()
+        inner.update(encoded)
         outer = self._outer.copy()
         outer.update(inner.digest())
-        return base64url(outer.digest())
+        return b"".join((self._begun, encoded, b".", base64url(outer.digest())))
 
     def long_jwt(self, payload: Iterable[bytes]) -> Iterator[bytes]:
         """The same of a payload in pieces, in pieces: so that a long one can be made a little at a time."""
-        mac = self._inner.copy()
+        inner, outer = self._inner.copy(), self._outer.copy()
         yield self._begun
         rest = self._rest
         for piece in payload:
@@ -88,13 +85,14 @@ class SigningKey:
             whole = len(data) - len(data) % 3
             rest = data[whole:]
             encoded = b2a_base64(memoryview(data)[:whole], newline=False)
-            if b"+" in encoded or b"/" in encoded:  # never in digits and commas
+            if _PLUS in encoded or _SLASH in encoded:  # never in digits and commas
                 encoded = encoded.translate(_URL_SAFE)
-            mac.update(encoded)
+            inner.update(encoded)
             yield encoded
         encoded = base64url(rest)
-        mac.update(encoded)
-        yield encoded + b"." + self._signature(mac)
+        inner.update(encoded)
+        outer.update(inner.digest())
+        yield encoded + b"." + base64url(outer.digest())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SigningKey) and self._outer.digest() == other._outer.digest()
