@@ -118,12 +118,14 @@ class Outcome(HotStream[T]):
         """See `HotStream.admit`."""
         dispatcher = self._dispatcher
         with dispatcher.lock:
+            if self._latest is NOTHING and not self._is_over:
+                self._join(subscription)
+                return
             if self._is_over:
                 self._see()
                 dispatcher.post(self._tell_outcome_to, (subscription,))
             else:
-                if self._latest is not NOTHING:
-                    dispatcher.post(subscription.next, self._latest)
+                dispatcher.post(subscription.next, self._latest)
                 self._join(subscription)
         dispatcher.run_if_closed()
 

@@ -116,7 +116,7 @@ class Dispatcher:
         self._due = False
         self._slice_s = SLICE_S
         self._slice_ends = 0.0  # that of this turn of the loop
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None  # the caller's, if jobs run on that
         self._fed_by: asyncio.AbstractEventLoop | None = None  # the loop that jobs are posted on
         self._turns = 0
         self._turn_goes_on = False
@@ -125,14 +125,9 @@ class Dispatcher:
         self._closed = False
         self.is_abandoned = False
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The caller's loop that jobs run on, if they do."""
-        return self._loop
-
     def run_on_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run jobs on ``loop``, a slice a turn."""
-        self._loop = self._fed_by = loop
+        self.loop = self._fed_by = loop
         if self._jobs:
             self._call_slice(loop)
 
@@ -154,19 +149,19 @@ class Dispatcher:
             self._due = True
             if self._thread is not None:
                 self._tokens.put(None)
-            elif self._loop is not None:
-                self._call_slice(self._loop)
+            elif self.loop is not None:
+                self._call_slice(self.loop)
 
     def run_due(self) -> None:
         """On the caller's loop, in nobody's callback: run what is due now, as far as this turn's slice goes.
 
         A reader that has more to hand up calls this in between, so that what it made dies young.
         """
-        if self._due and self._loop is not None and time.perf_counter() < self._slice_ends:
+        if self._due and self.loop is not None and time.perf_counter() < self._slice_ends:
             try:
                 self._run_jobs(self._slice_ends)
             except BaseException as out:  # in a turn of its own: whoever called this has more to do
-                self._loop.call_soon(_raise, out)
+                self.loop.call_soon(_raise, out)
 
     def jobs(self) -> list[tuple[Callable[[Any], object], Any]]:
         """Those that are not done, the one that runs first."""

@@ -75,7 +75,7 @@ class Fanout:
         if self._look_at:
             self._look_at = 0
         if self._delivered == self._posted:
-            self._in_step = (*self._in_step, subscription)
+            self._in_step = (*self._in_step, subscription) if self._in_step else (subscription,)
         else:
             self._set_apart(subscription, self._posted)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
+from types import FunctionType, MethodType, NoneType
 from typing import Any, Protocol, cast
 
 from reactivex import abc
@@ -23,6 +24,7 @@ from rxsdk.reactive.delivery import Dispatcher, let_out, report_unhandled
 __all__ = ["Place", "Source", "Subscription", "callbacks_of", "caught", "end", "give"]
 
 _MAKES_COROUTINE = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_FUNCTIONS = frozenset({FunctionType, MethodType, NoneType})
 
 OnNext = Callable[[Any], Any] | None
 OnError = Callable[[Exception], Any] | None
@@ -258,13 +260,13 @@ def callbacks_of(on_next: Any, on_error: OnError, on_completed: OnCompleted) -> 
     Raises:
         TypeError: one is an ``async def``, or cannot be called.
     """
-    if on_next is not None and callable(getattr(on_next, "on_next", None)):
+    if type(on_next) not in _FUNCTIONS and callable(getattr(on_next, "on_next", None)):
         on_next, on_error, on_completed = on_next.on_next, on_next.on_error, on_next.on_completed
     for callback in (on_next, on_error, on_completed):
         if callback is None:
             continue
         code = getattr(callback, "__code__", None)  # first: this is asked at each subscribe
-        if bool(code.co_flags & _MAKES_COROUTINE) if code is not None else _cannot_be(callback):
+        if code.co_flags & _MAKES_COROUTINE if code is not None else _cannot_be(callback):
             name = "on_next" if callback is on_next else "on_error" if callback is on_error else "on_completed"
             if not callable(callback):
                 raise TypeError(f"{name} must be callable, not {type(callback).__name__}")
@@ -275,6 +277,9 @@ def callbacks_of(on_next: Any, on_error: OnError, on_completed: OnCompleted) -> 
 
 def _cannot_be(callback: Any) -> bool:
     """Whether it, which is no function, cannot be called, or calling it only makes a coroutine."""
+    while isinstance(callback, partial):
+        callback = callback.func
     if not callable(callback):
         return True
-    return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(type(callback).__call__)
+    code = getattr(callback, "__code__", None) or getattr(type(callback).__call__, "__code__", None)
+    return code is not None and bool(code.co_flags & _MAKES_COROUTINE)
