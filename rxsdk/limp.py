@@ -217,17 +217,11 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
         uploads: Sequence[Upload] = ()
         if doc is not None and (type(doc) is dict or isinstance(doc, Mapping)):
             doc, uploads = take_files(doc)
-        request = make_request(
-            endpoint,
-            query,
-            doc,
-            await_auth=await_auth,
-            sid=sid,
-            token=token,
-            timeout_s=config.timeout_s if timeout_s is _FROM_CONFIG else timeout_s,
-            queue_timeout_s=config.queue_timeout_s if queue_timeout_s is _FROM_CONFIG else queue_timeout_s,
-            idempotent=idempotent,
-        )
+        if timeout_s is _FROM_CONFIG:
+            timeout_s = config.timeout_s
+        if queue_timeout_s is _FROM_CONFIG:
+            queue_timeout_s = config.queue_timeout_s
+        request = make_request(endpoint, query, doc, await_auth, sid, token, timeout_s, queue_timeout_s, idempotent)
         decode = None if doc_type is None else decoder(endpoint, doc_type)
         if uploads:
             if self._needed_config().auth_hash_level == "6.1":

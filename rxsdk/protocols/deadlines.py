@@ -30,7 +30,7 @@ class Deadlines(Generic[E]):
     """One deadline at most for each request, kept in ``request.deadline``."""
 
     def __init__(self) -> None:
-        self._due: dict[float, dict[int, E]] = {}  # at each moment, by identity, in the order of being set
+        self._due: dict[float, dict[E, None]] = {}  # at each moment, in the order of being set
         self._moments: list[float] = []  # a heap of at least the keys of `_due`
 
     def __len__(self) -> int:
@@ -43,10 +43,10 @@ class Deadlines(Generic[E]):
         request.deadline = deadline
         due = self._due.get(deadline)
         if due is None:
-            self._due[deadline] = {id(request): request}
+            self._due[deadline] = {request: None}
             heapq.heappush(self._moments, deadline)
         else:
-            due[id(request)] = request
+            due[request] = None
 
     def clear(self, request: E) -> None:
         """Take its deadline away, if it has one."""
@@ -55,7 +55,7 @@ class Deadlines(Generic[E]):
             return
         request.deadline = None
         due = self._due[deadline]
-        del due[id(request)]
+        del due[request]
         if not due:
             del self._due[deadline]
             if len(self._moments) > _SWEEP_FROM + 2 * len(self._due):
@@ -71,7 +71,7 @@ class Deadlines(Generic[E]):
     def passed(self, now: float) -> Iterator[E]:
         """Each request whose deadline has passed, its deadline taken away, the longest passed first."""
         while (first := self.first()) is not None and first <= now:
-            for request in list(self._due[first].values()):
+            for request in list(self._due[first]):
                 if request.deadline == first:  # else it was cleared because of one before it
                     self.clear(request)
                     yield request

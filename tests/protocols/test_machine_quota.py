@@ -138,16 +138,18 @@ def test_a_policy_that_cannot_work(limit: object) -> None:
 def test_the_pace_by_itself() -> None:
     pace = Pace(QuotaPolicy(messages_per_minute=4))
     for now in (0, 10, 20, 30):
-        assert pace.is_open(now)
+        assert pace.opens_at <= now
         pace.written(now)
-    assert not pace.is_open(40)
     assert pace.opens_at == 60
-    assert pace.is_open(60)
     pace.written(60)
-    assert not pace.is_open(61)
+    assert pace.opens_at == 70
+    pace.written(61)  # in spite of it
+    assert pace.opens_at == 80
     assert pace.refused(61) == 121
-    assert not pace.is_open(120.9)
-    assert pace.is_open(121)
+    pace.written(62)
+    assert pace.opens_at == 121
+    pace.connected()
+    assert pace.opens_at < 0
 
 
 def test_repeats_after_a_loss_have_a_budget() -> None:

@@ -181,7 +181,8 @@ def test_one_that_waits_to_be_sent_again_waits_for_a_session_if_it_wants_one() -
 
 def auth_with_two_forms(bench: Bench) -> Request:
     first, second = auth_docs("5.6", "email", "é@b.c", "pw", ANON_TOKEN, None)
-    request = Request("session/auth", doc=json.dumps(first).encode(), timeout_s=30.0, queue_timeout_s=120.0)
+    request = Request("session/auth", timeout_s=30.0, queue_timeout_s=120.0, changes_session=True)
+    request.doc = json.dumps(first).encode()
     request.retry_doc = json.dumps(second).encode()
     return bench.submit(request)
 

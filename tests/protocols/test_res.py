@@ -14,6 +14,7 @@ from rxsdk.protocols.limp.codec import decode_frame
 from rxsdk.protocols.limp.request import Request
 from rxsdk.protocols.limp.res import Args, Res, Session, redact
 from rxsdk.protocols.limp.trace import shown_request, shown_res
+from rxsdk.secret import Secret
 
 SECRET = "S3CRET"
 FRAME = (
@@ -54,7 +55,7 @@ def test_code_is_text_or_nothing(code: Any, expected: str | None) -> None:
 
 def test_no_repr_shows_a_secret() -> None:
     res = decode_frame(FRAME)
-    request = Request("session/auth", doc=b'{"hash":"S3CRET"}', token=SECRET, sid="s")
+    request = Request("session/auth", doc=b'{"hash":"S3CRET"}', token=Secret(SECRET), sid="s")
     shown = [
         *(repr(res), str(res), repr(res.args), str(res.args), f"{res.args}", repr(res.args.session)),
         *(repr([res.args.session]), repr({"a": res}), pprint.pformat(res.args), pprint.pformat([res.args.session])),

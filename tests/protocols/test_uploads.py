@@ -23,6 +23,7 @@ from rxsdk.protocols.limp.uploads import (
     chunk_pieces,
     doc_with_files,
 )
+from rxsdk.secret import Secret
 from tests.protocols.harness import Bench
 
 INFO = FileInfo("p+?>~ÿ.png", 5, "image/png", 7)
@@ -61,13 +62,13 @@ def test_a_long_jwt_equals_the_one_made_in_one_go(size: int) -> None:
     assert b"".join(pieces) == chunk_doc("a", 0, 1, 2, INFO, content)
 
 
-@pytest.mark.parametrize("settings", [{}, {"sid": "5f00", "token": "other"}])
-def test_a_frame_made_ahead_is_written_as_it_is(settings: dict[str, str]) -> None:
+@pytest.mark.parametrize("settings", [{}, {"sid": "5f00", "token": Secret("other")}])
+def test_a_frame_made_ahead_is_written_as_it_is(settings: dict[str, str | Secret]) -> None:
     bench = Bench()
     machine = bench.machine
     machine.connected(0.0, None)
     machine.receive(b'{"status": 200, "msg": "Connection established."}', 0.0)
-    request = Request("file/upload", doc=b"{}", **settings)
+    request = Request("file/upload", doc=b"{}", **settings)  # type: ignore[arg-type]
     steps = list(machine.make_frame(request, iter([b'{"a":', b"1}"]), 5.5))
     assert len(steps) > 2
     machine.submit(request, 0.0)
@@ -145,7 +146,8 @@ def test_a_call_with_files_whose_turn_does_not_come_is_not_sent() -> None:
 
 
 def test_a_request_anew_is_the_same_call_and_not_begun() -> None:
-    request = Request("a/b", b"[1]", b'{"a":1}', sid="s", token="t", timeout_s=1.0, await_auth=True, idempotent=True)
+    request = Request("a/b", b"[1]", b'{"a":1}', await_auth=True, sid="s", timeout_s=1.0, idempotent=True)
+    request.token = Secret("t")
     request.call_id, request.written_at = "id", 5.0
     anew = request.anew()
     for name in ("endpoint", "query", "doc", "sid", "token", "timeout_s", "queue_timeout_s", "await_auth"):

@@ -56,7 +56,7 @@ def test_a_whole_frame_of_the_machine(vector: dict[str, Any]) -> None:
     machine.connected(0.0, None)
     machine.receive(b'{"status": 200, "msg": "Connection established."}', 0.0)
     query, doc = (json.dumps(payload[part], separators=(",", ":")).encode() for part in ("query", "doc"))
-    request = Request(payload["endpoint"], query, doc, sid=payload["sid"], token=payload["token"])
+    request = Request(payload["endpoint"], query, doc, sid=payload["sid"], token=Secret(payload["token"]))
     machine.submit(request, 0.0)
     (frame,) = machine.frames_to_send(0.0, payload["iat"] + 0.9)
     sent = json.loads(frame)

@@ -59,7 +59,8 @@ def encode_part(endpoint: str, field: str, value: Any) -> bytes:
             a lone surrogate or an object JSON has no form for; the error names the path.
     """
     try:
-        _check(value, 0)
+        if not _is_plain(value, MAX_DEPTH):
+            _check(value, 0)
         return _encode(value)
     except _Unfaithful as found:
         raise InvalidCall(endpoint, field + "".join(reversed(found.path[-8:])), found.problem) from None
@@ -67,6 +68,24 @@ def encode_part(endpoint: str, field: str, value: Any) -> bytes:
         raise InvalidCall(endpoint, field + _blamed(value), "holds a lone surrogate, which is no text") from None
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidCall(endpoint, field + _blamed(value), f"cannot be sent as JSON: {error}") from None
+
+
+def _is_plain(value: Any, levels: int) -> bool:
+    """Whether it is made of what JSON knows and nothing else, as nearly every one is: then `_check` finds nothing."""
+    kind = type(value)
+    if kind is dict:
+        for key in value:
+            if type(key) is not str:
+                return False
+        value = value.values()
+    elif kind is not list:
+        return kind is float and math.isfinite(value)
+    for item in value:
+        if type(item) in _PLAIN:
+            continue
+        if levels == 1 or not _is_plain(item, levels - 1):
+            return False
+    return True
 
 
 def _check(value: Any, depth: int) -> None:

@@ -213,8 +213,6 @@ class LimpMachine:
         if request.queue_timeout_s is not None:
             request.write_by = now + request.queue_timeout_s
             self._just_submitted.append(request)
-            if request.timeout_s is not None:
-                request.expires = request.write_by + request.timeout_s
         queue = self._await_auth if request.await_auth and self.session is None else self._queue
         queue[request] = None
 
@@ -240,7 +238,7 @@ class LimpMachine:
 
     def _go_on_holding(self, request: Request) -> None:
         """The application gave up on an auth that is on its way; the server will change the session all the same."""
-        unheard = Request(request.endpoint, timeout_s=request.timeout_s)
+        unheard = Request(request.endpoint, timeout_s=request.timeout_s, changes_session=True)
         unheard.call_id, unheard.key, unheard.progress = request.call_id, request.key, WRITTEN
         unheard.written_at = request.written_at
         self._in_flight[unheard.call_id] = self._session_request = unheard
@@ -250,7 +248,7 @@ class LimpMachine:
     def sign_in_again(self, doc: bytes, retry_doc: bytes | None) -> None:
         """The answer to `ReauthRefused`: fresh credentials, as the doc of ``session/auth``."""
         if self.phase is Phase.AUTHENTICATING:
-            self._reauth = Request("session/auth", doc=doc, retry_doc=retry_doc)
+            self._reauth = Request("session/auth", doc=doc, retry_doc=retry_doc, changes_session=True)
             self._urgent[self._reauth] = None
 
     def give_session_up(self, now: float) -> None:
@@ -357,7 +355,7 @@ class LimpMachine:
 
     def _next_to_write(self, now: float) -> Request | None:
         if self.phase is READY:
-            if not self._pace.is_open(now):
+            if now < self._pace.opens_at:
                 return self._next_in_spite_of_quota()
             while queue := self._urgent or self._queue:
                 request, _ = queue.popitem(last=False)
@@ -429,8 +427,9 @@ class LimpMachine:
         if request.timeout_s is None:
             self._deadlines.clear(request)
         else:
-            answer_by, expires = now + request.timeout_s, request.expires
-            self._deadlines.set(request, answer_by if expires is None or answer_by < expires else expires)
+            write_by = request.write_by  # late, it has no more time than it would have had then
+            since = now if write_by is None or now < write_by or request.opened else write_by
+            self._deadlines.set(request, since + request.timeout_s)
         if self._trace:
             self._events.append(RequestWritten(request))
 
@@ -496,7 +495,7 @@ class LimpMachine:
             self._become_ready(Move.LET_IN, now)
             return
         query = reauth_query(self._auth_hash_level, self.session["_id"], self.session["token"])
-        self._reauth = Request("session/reauth", query=_to_json(query))
+        self._reauth = Request("session/reauth", query=_to_json(query), changes_session=True)
         self._urgent[self._reauth] = None
         self._urgent.move_to_end(self._reauth, last=False)
         self._move(Move.LET_IN_WITH_SESSION)
@@ -537,7 +536,6 @@ class LimpMachine:
         self._deadlines.clear(request)
         request.progress = WATCHING
         request.opened = True
-        request.expires = None  # it goes on until it is deleted
         # That a watch was made anew is no change of its docs.
         renewed = None if lost is None else WatchRenewed(request, res, *lost)
         self._events.append(renewed or CallReplied(request, res, False))

@@ -6,6 +6,7 @@ call it sends again after a lost connection. Source: limp.md, "Quotas".
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 from rxsdk.errors import ConfigurationError
@@ -47,8 +48,9 @@ class Pace:
 
     def __init__(self, policy: QuotaPolicy) -> None:
         self._limit = policy.messages_per_minute
-        self._written: list[float] = []  # when, within the last minute; only kept under a limit
+        self._written: deque[float] = deque(maxlen=self._limit or 0)  # when the latest were, as many as are allowed
         self.opens_at = _EVER
+        """When the next message may be written."""
 
     def connected(self) -> None:
         """The server counts each connection by itself."""
@@ -59,24 +61,13 @@ class Pace:
         """A message went out."""
         if self._limit is not None:
             self._written.append(now)
+            if len(self._written) == self._limit:
+                self.opens_at = max(self.opens_at, self._written[0] + _WINDOW_S)
 
     def refused(self, now: float) -> float:
         """A 429 came: hold the rest back, and return when the server's minute is over for sure."""
         self.opens_at = now + _WINDOW_S
         return self.opens_at
-
-    def is_open(self, now: float) -> bool:
-        """Whether a message may be written; if not, `opens_at` says when."""
-        if now < self.opens_at:
-            return False
-        if self._limit is None:
-            return True
-        while self._written and self._written[0] <= now - _WINDOW_S:
-            self._written.pop(0)
-        if len(self._written) < self._limit:
-            return True
-        self.opens_at = self._written[0] + _WINDOW_S
-        return False
 
 
 class TokenBucket:

@@ -6,12 +6,13 @@ made; moved through `Progress` by the machine alone.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -28,7 +29,7 @@ _SMALL_BYTES = 1_000_000
 """With so much or less in it, a frame is far from too large."""
 
 
-class _Endpoint(NamedTuple):
+class _Endpoint(msgspec.Struct, frozen=True):
     """What an endpoint's name says, looked at once."""
 
     is_valid: bool
@@ -80,32 +81,33 @@ class Request(msgspec.Struct, eq=False, gc=False):
     doc: bytes = b"{}"
     await_auth: bool = False
     sid: str | None = None
-    token: Any = None  # a `Secret`, made of what is given
+    token: Secret | None = None
     timeout_s: float | None = None
     queue_timeout_s: float | None = None
     idempotent: bool = False
+    changes_session: bool = False  # as its endpoint says, like the next
+    may_watch: bool = True
     retry_doc: bytes | None = None
     has_files: bool = False
     frame: list[bytes] | None = None
     listener: Any = None
     on_gap: Any = None
-    changes_session: bool = False  # as its endpoint says, like the next
-    may_watch: bool = False
     progress: Progress = Progress.WAITING
     call_id: str = ""
     key: SigningKey | None = None  # what it was last signed with
     deadline: float | None = None  # of its present stage
     write_by: float | None = None  # the end of its queue time
-    expires: float | None = None  # of its whole life, repeats included
     written_at: float | None = None  # None too once the server is known not to have run it
     resent: bool = False
     opened: bool = False  # a watch the server has made at least once
     lost: tuple[Exception, float] | None = None  # why such a watch waits to be made anew, and since when
 
-    def __post_init__(self) -> None:
-        if self.token is not None:
-            self.token = Secret(self.token)
-        _, self.changes_session, self.may_watch, _ = _known(self.endpoint)
+    @property
+    def expires(self) -> float | None:
+        """The end of its whole life, repeats included; None where there is none, as of a watch that goes on."""
+        if self.write_by is None or self.timeout_s is None or self.opened:
+            return None
+        return self.write_by + self.timeout_s
 
     def released(self) -> Any:
         """Its listener, which it lets go of."""
@@ -123,6 +125,8 @@ class Request(msgspec.Struct, eq=False, gc=False):
             token=self.token,
             timeout_s=self.timeout_s,
             queue_timeout_s=self.queue_timeout_s,
+            changes_session=self.changes_session,
+            may_watch=self.may_watch,
         )
 
     def __repr__(self) -> str:
@@ -133,7 +137,6 @@ def make_request(
     endpoint: str,
     query: Sequence[Any] | None,
     doc: Mapping[str, Any] | None,
-    *,
     await_auth: bool,
     sid: str | None,
     token: str | None,
@@ -148,23 +151,21 @@ def make_request(
     Raises:
         InvalidCall: an argument cannot make a call; the error names it.
     """
-    # What nearly every call is made of is asked for first, each time: a type that is exactly this one is quickly told.
+    # What nearly every call is made of is asked for first, each time. This is called for every call, by position: of
+    # ten names the interpreter would have to find the place of each.
     if not isinstance(endpoint, str) or not (known := _known(endpoint)).is_valid:
         raise InvalidCall(ascii(endpoint)[:80], "endpoint", 'must be "module/method"')
     if not isinstance(await_auth, bool):
         raise InvalidCall(endpoint, "await_auth", "must be True or False")
-    if sid is not None and not is_text(sid):
-        raise InvalidCall(endpoint, "sid", "must be a non-empty string")
-    if token is not None and not is_text(token):
-        raise InvalidCall(endpoint, "token", "must be a non-empty string")
-    if timeout_s is not None:
+    if timeout_s is not None and not (type(timeout_s) is float and 0.0 < timeout_s < math.inf):
         check_seconds(endpoint, "timeout_s", timeout_s)
-    if queue_timeout_s is not None:
+    if queue_timeout_s is not None and not (type(queue_timeout_s) is float and 0.0 < queue_timeout_s < math.inf):
         check_seconds(endpoint, "queue_timeout_s", queue_timeout_s)
     query_json = b"[]" if query is None else _encoded_query(endpoint, query)
     doc_json = b"{}" if doc is None else _encoded_doc(endpoint, doc)
     size = len(query_json) + len(doc_json)
     if size + len(endpoint) > _SMALL_BYTES or sid is not None or token is not None:
+        _check_session(endpoint, sid, token)
         _check_size(endpoint, size, size + 4 * (len(endpoint) + len(sid or "") + len(token or "")))
     return Request(
         endpoint,
@@ -172,11 +173,19 @@ def make_request(
         doc_json,
         await_auth,
         sid,
-        token,
+        None if token is None else Secret(token),
         timeout_s,
         queue_timeout_s,
         known.is_repeatable if idempotent is None else idempotent,
+        known.changes_session,
+        known.may_watch,
     )
+
+
+def _check_session(endpoint: str, sid: str | None, token: str | None) -> None:
+    for name, value in (("sid", sid), ("token", token)):
+        if value is not None and not is_text(value):
+            raise InvalidCall(endpoint, name, "must be a non-empty string")
 
 
 def _encoded_query(endpoint: str, query: Any) -> bytes:
@@ -184,9 +193,10 @@ def _encoded_query(endpoint: str, query: Any) -> bytes:
         if isinstance(query, (str, bytes, bytearray, memoryview)) or not isinstance(query, Sequence):
             raise InvalidCall(endpoint, "query", f'must be a list, such as [{{"_id": …}}], not {type(query).__name__}')
         query = list(query)
-    for index, item in enumerate(query):
+    for item in query:
         # The server would pass over it in silence.
         if type(item) is not dict and (item is None or isinstance(item, (str, int, float))):
+            index = next(index for index, one in enumerate(query) if one is item)
             problem = f'must be an object, such as {{"_id": …}}, or a list of them, not {type(item).__name__}'
             raise InvalidCall(endpoint, f"query[{index}]", problem)
     return encode_part(endpoint, "query", query)
@@ -219,8 +229,6 @@ def is_text(value: object) -> bool:
 
 def check_seconds(endpoint: str, name: str, value: Any) -> None:
     """Raise `InvalidCall` unless ``value`` is a finite number of seconds above 0."""
-    if type(value) is float and 0.0 < value <= sys.float_info.max:
-        return
     # Compared so, NaN and what is too large for a float fail too.
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not 0 < value <= sys.float_info.max:
