@@ -6,6 +6,7 @@ import gc
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -47,6 +48,13 @@ def wait_until(condition: Callable[[], object], *, timeout_s: float = 10.0) -> N
     while not condition():
         assert time.monotonic() < deadline, f"still not true after {timeout_s:g} s: {condition}"
         tick.wait(0.002)
+
+
+def fork() -> int:
+    """`os.fork` while threads run, which applications do; since Python 3.12 it warns of that."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 
 from rxsdk.core.loop import SdkThread, check_may_block, choose_loop, in_notebook, running_loop, wake
 from rxsdk.errors import ConfigurationError, WrongThreadError
+from tests.conftest import fork
 
 
 def on_loop(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> Any:
@@ -231,11 +232,10 @@ def test_a_lease_from_before_a_fork_cannot_end_the_new_thread() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_forked_child_gets_a_thread_of_its_own() -> None:
     lease = choose_loop("own")
     on_loop(lease.loop, lambda: 1)
-    child = os.fork()
+    child = fork()
     if child == 0:
         code = 1
         try:

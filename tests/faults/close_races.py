@@ -22,7 +22,7 @@ from typing import Any
 
 from rxsdk import ReconnectPolicy
 from rxsdk.testing import FaultProxy
-from tests.conftest import wait_until
+from tests.conftest import fork, wait_until
 from tests.faults.ledger import Ledger
 from tests.faults.left_over import nothing_left_over, other_tasks
 from tests.faults.wires import WIRES, Wire
@@ -310,7 +310,7 @@ def in_a_forked_child(ring: Ring) -> None:
             call.result(10)
         pending = [ring.wire.read(api) for _ in range(CALLS)]
         ring.pause()
-        child = os.fork()
+        child = fork()
         if child == 0:
             code = 1
             try:

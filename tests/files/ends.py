@@ -19,7 +19,7 @@ from typing import Any
 from rxsdk import ApiService, Call, CallCancelled, CallNotSent, CallOutcomeUnknown, RxSdkError
 from rxsdk.core.transport import has_picows
 from rxsdk.emulator import Emulator
-from tests.conftest import wait_until
+from tests.conftest import fork, wait_until
 from tests.faults.left_over import nothing_left_over
 from tests.files.wire import Watcher, archive_emulator, check_stored, content, file, outcome, signed_in, stored, upload
 
@@ -128,7 +128,7 @@ def forked(each: Round, settings: dict[str, Any]) -> None:
     with signed_in(each.emulator, **settings) as api:
         each.begin(api)
         time.sleep(each.chance.random() * 0.02)
-        child = os.fork()
+        child = fork()
         if child == 0:
             code = 1
             try:

@@ -10,7 +10,6 @@ from rxsdk.core.transport import has_picows
 from tests.files.ends import SITUATIONS, play
 
 
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("library", ["websockets", "picows"])
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_uploads_end_well_at_any_moment(situation: Any, library: str) -> None:

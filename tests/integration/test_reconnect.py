@@ -24,7 +24,7 @@ from rxsdk import (
     ReconnectPolicy,
 )
 from rxsdk.emulator import Emulator
-from tests.conftest import wait_until
+from tests.conftest import fork, wait_until
 from tests.staff import album_doc
 
 FAST = ReconnectPolicy(base_s=0.01, cap_s=0.05)
@@ -211,10 +211,9 @@ def test_leaving_a_watch_deletes_it_on_the_server(api: ApiService, emulator: Emu
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_after_a_fork_the_childs_service_says_so(api: ApiService) -> None:
     reader, writer = os.pipe()
-    child = os.fork()
+    child = fork()
     if child == 0:
         try:
             api.call("staff/read").result()

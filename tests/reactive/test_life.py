@@ -467,13 +467,15 @@ def test_closed_by_another_thread_in_the_moment_its_loop_ends() -> None:
     assert opened.life.close().result(5).name == "closed"
 
 
-def on_a_loop_that_is_then_closed() -> Opened:
+def on_a_loop_that_is_then_closed(*, closing: bool = False) -> Opened:
     """Without a word to the tasks on it."""
     loop = asyncio.new_event_loop()
 
     async def scene() -> Opened:
         opened = Opened("running")
         await until(lambda: "connected" in opened.machine.verbs)
+        if closing:
+            opened.life.close()
         return opened
 
     opened = loop.run_until_complete(scene())
@@ -511,6 +513,13 @@ def test_jobs_that_the_loop_does_not_come_to_are_done_by_who_left_them() -> None
     opened.happen("ready")
     assert ran == [1, 2]
     assert opened.life.state.name == "closed"
+
+
+def test_jobs_left_while_it_closes_on_a_loop_that_is_closed_are_done() -> None:
+    ran: list[int] = []
+    opened = on_a_loop_that_is_then_closed(closing=True)
+    opened.life.on_loop(ran.append, 1)
+    assert (ran, opened.life.state.name) == ([1], "closing")
 
 
 @pytest.mark.parametrize("cut_off", [False, True])
