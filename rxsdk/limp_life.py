@@ -101,6 +101,7 @@ class LimpLife:
         self.round_trips: Multicast[float] = self.life.stream()
         self.session: Session | None = None
         self._cache_work: asyncio.Task[None] | None = None
+        self._waiting_for_cache: list[Callable[[], None]] = []  # to be told their reply
         self._asking: asyncio.Task[None] | None = None
         self._made_files: LimpFiles | None = None
         self._canceller = self._cancel  # one for all calls: each object less in flight is less for the collector
@@ -244,6 +245,9 @@ class LimpLife:
         self.session = None  # it lives on at the server and in the cache; here nobody is signed in any more
         if self._asking is not None:
             self._asking.cancel()
+        if self.life.is_cut_off:
+            for tell in self._waiting_for_cache:  # the cache may never be done, and they were answered
+                tell()
         left = [self._asking, self._cache_work]
         if self._made_files is not None:
             left += self._made_files.uploader.end(awaited=not self.life.is_cut_off)
@@ -263,9 +267,15 @@ class LimpLife:
         listener = request.released()
         if request.changes_session and self._cache_work is not None and not self._cache_work.done():
             # Whoever hears that he signed in or out may rely on it, also in another process.
-            self._cache_work.add_done_callback(lambda _: listener.reply(res, final=True))
+            tell = partial(listener.reply, res, final=True)
+            self._waiting_for_cache.append(tell)
+            self._cache_work.add_done_callback(lambda _: self._cached(tell))
         else:
             listener.reply(res, final=True)
+
+    def _cached(self, tell: Callable[[], None]) -> None:
+        self._waiting_for_cache.remove(tell)
+        tell()
 
     def _on_call_failed(self, event: CallFailed) -> None:
         if event.res is not None:

@@ -175,7 +175,7 @@ class _PollRun:
             self._end.dispose()
         if self._call is not None:
             self._call.cancel()
-        if self._life.is_open:
+        if self._life.is_used:
             self._life.on_loop(self._cancel_timer, None)
 
     def _on_answer(self, answer: Res[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,34 @@ def test_a_cache_that_fails_is_told_and_harms_nothing(emulator: Emulator, unhand
     with ApiService(emulator.config(cache=Broken())) as api:
         assert api.auth("email", emulator.admin_email, emulator.admin_password).result().status == 200
         assert [type(error) for error in unhandled] == [ZeroDivisionError]
+
+
+def test_signing_in_is_told_though_the_cache_is_not_done_when_the_loop_ends(emulator: Emulator) -> None:
+    entered, let_go = threading.Event(), threading.Event()
+
+    class Slow:
+        def get(self, scope: str) -> None:
+            return None
+
+        def put(self, scope: str, credentials: Credentials) -> None:
+            entered.set()
+            let_go.wait(10)
+
+        remove = get
+
+    async def main() -> None:
+        api = ApiService(emulator.config(cache=Slow()))
+        api.init()
+        call = api.auth("email", emulator.admin_email, emulator.admin_password)
+        await asyncio.to_thread(entered.wait)
+        assert api.authed
+        assert "pending" in repr(call)
+        api._life._cut_off()  # as when the loop was closed over its head
+        assert (await call).status == 200
+        assert api.state.name == "closed"
+        let_go.set()
+
+    asyncio.run(main())
 
 
 def test_arguments_of_the_wrong_kind(api: ApiService, emulator: Emulator) -> None:

@@ -112,6 +112,16 @@ def test_polls_never_overlap_and_closing_completes_them(emulator: Emulator) -> N
     assert end == ["completed"]
 
 
+def test_closed_while_a_poll_waits_no_timer_is_left(emulator: Emulator) -> None:
+    clock = FakeClock()
+    with ApiService(emulator.config(heartbeat_interval_s=1e6), clock=clock) as api:
+        got: list[Any] = []
+        api.poll("album/read", every_s=3600).subscribe(got.append)
+        wait_until(lambda: got)
+        api.call("staff/read").result()  # the timer of the next one is set
+    assert clock.pending == 0
+
+
 def test_an_error_ends_a_poll_and_disposing_stops_it(emulator: Emulator) -> None:
     clock = FakeClock()
     with ApiService(emulator.config(heartbeat_interval_s=1e6), clock=clock) as api:

@@ -152,6 +152,21 @@ def test_the_pace_by_itself() -> None:
     assert pace.opens_at < 0
 
 
+@pytest.mark.parametrize("code", ["CORE_REQ_SESSION_QUOTA_HIT", "CORE_REQ_INVALID_TOKEN"])
+def test_a_call_that_was_lost_once_and_then_refused_may_have_run(code: str) -> None:
+    bench = ready()
+    call = bench.call("staff/read")
+    bench.one()
+    bench.reconnect()
+    frame = bench.one()
+    if code == "CORE_REQ_INVALID_TOKEN":
+        bench.sign_in()
+    bench.answer(frame, 429 if code.endswith("HIT") else 403, code=code)
+    assert bench.is_open(call)
+    bench.machine.close()
+    assert isinstance(bench.error(call), CallOutcomeUnknown)
+
+
 def test_repeats_after_a_loss_have_a_budget() -> None:
     bench = ready(max_queued_calls=10_000)
     calls = [bench.call("staff/read") for _ in range(2_100)]

@@ -311,9 +311,8 @@ class LimpMachine:
             self._to_renew.append(request)
         elif request.progress is WAITING:
             self._urgent[request] = None
-        elif request.endpoint.lower().endswith("/watch"):
-            self._repeat(request, request.expires)  # it dies with its connection: making it again repeats nothing
-        elif request.idempotent and self._repeats.take(now):
+        elif request.endpoint.lower().endswith("/watch") or (request.idempotent and self._repeats.take(now)):
+            request.was_lost = True  # (a watch dies with its connection: making it again repeats nothing)
             self._repeat(request, request.expires)
         else:
             why = f"{reason}, and too many calls are being sent again" if request.idempotent else str(reason)
@@ -552,7 +551,8 @@ class LimpMachine:
         again = self._second_chance(request, res, now)
         if again is not None:
             self._forget(request)
-            request.written_at = None  # the server did not process it
+            if not request.was_lost:
+                request.written_at = None  # the server did not process it
             self._events.append(MessageReceived(res))
             self._repeat(request, again if again < _FOR_EVER else None)
             if request.changes_session:

@@ -98,6 +98,7 @@ class Request(msgspec.Struct, eq=False, gc=False):
     deadline: float | None = None  # of its present stage
     write_by: float | None = None  # the end of its queue time
     written_at: float | None = None  # None too once the server is known not to have run it
+    was_lost: bool = False  # with its connection, after it was written: whatever is refused later, it may have run
     resent: bool = False
     opened: bool = False  # a watch the server has made at least once
     lost: tuple[Exception, float] | None = None  # why such a watch waits to be made anew, and since when
