@@ -16,7 +16,7 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from rxsdk.core.clock import Clock, Timer
@@ -160,8 +160,8 @@ class Connection:
             self._interrupt(self._suspension)
 
     def reconnect_now(self) -> None:
-        """Do not wait for the delay to pass."""
-        if not self._closing:
+        """Do not wait for the delay to pass. While connected it means nothing, also for the next loss."""
+        if not self._closing and self._transport is None:
             self._wake()
 
     def resume(self) -> None:
@@ -171,8 +171,12 @@ class Connection:
             self._attempt = 0
             self._wake()
 
-    async def close(self) -> None:
-        """Write what the machine still has to say, say goodbye and end."""
+    def close(self) -> Coroutine[Any, Any, None]:
+        """Connect no more from this moment on; when awaited, write what the machine has to say, say goodbye and end."""
+        self._closing = True  # the machine may be closed by now: a transport that opens meanwhile is not for it
+        return self._close()
+
+    async def _close(self) -> None:
         self._pump()
         self._stop()
         if self._task is not None:

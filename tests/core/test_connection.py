@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -234,6 +235,52 @@ def test_reconnect_now_does_not_wait_for_the_delay() -> None:
         rig.connection.reconnect_now()
         await rig.connected(1)
         assert rig.attempts == 2
+
+    play(scene)
+
+
+def test_reconnect_now_while_connected_is_nothing_for_the_next_loss() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.up()
+        rig.connection.reconnect_now()
+        rig.server.drop()
+        await until(lambda: rig.state_names[-1] == "reconnecting")
+        await turns()
+        assert rig.attempts == 1
+        rig.clock.advance(rig.clock.rings_in[0])
+        await rig.connected(2)
+
+    play(scene)
+
+
+def test_what_opens_when_it_is_closed_is_not_for_the_machine() -> None:
+    async def scene(rig: Rig) -> None:
+        gate = asyncio.get_running_loop().create_future()
+        rig.script.append(gate)
+        rig.connection.start()
+        await until(lambda: rig.attempts == 1)
+        closing = rig.connection.close()
+        gate.set_result(None)
+        await until(lambda: rig.transports and not rig.transports[0].writable)
+        await closing
+        assert (rig.machine.verbs, rig.failures) == ([], [])
+
+    play(scene)
+
+
+def test_what_happened_is_handed_up_before_anything_is_written_after_it() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.up()
+
+        def withdraw(_: Any) -> None:
+            rig.machine.outgoing.remove(b"not any more")
+
+        rig.on_event = withdraw
+        rig.machine.outgoing += [b"not any more", b"still"]
+        rig.machine.happened.append("changed")
+        rig.connection.flush()
+        await turns()
+        assert rig.server.received == [b"still"]
 
     play(scene)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -260,10 +261,15 @@ class Knocks:
     def __init__(self, emulator: Emulator) -> None:
         self._connect = connector(emulator.config(), LimpMachine)
         self.count = 0
+        self.as_it_opens: list[Callable[[], object]] = []
+        """What is put in here happens when the next one is open, just before its connection hears of that."""
 
-    def __call__(self) -> Any:
+    async def __call__(self) -> Any:
         self.count += 1
-        return self._connect()
+        transport, loop = await self._connect(), asyncio.get_running_loop()
+        while self.as_it_opens:
+            loop.call_soon(loop.call_soon, self.as_it_opens.pop())  # the connection hears two turns later
+        return transport
 
 
 def test_suspended_while_its_lane_opens_a_call_starts_over(emulator: Emulator) -> None:
@@ -277,6 +283,19 @@ def test_suspended_while_its_lane_opens_a_call_starts_over(emulator: Emulator) -
         api.resume()
         assert call.result().status == 200
         assert stored(emulator) == {"a": {"file": content(10)}}
+
+
+def test_suspended_just_as_its_lane_opens_a_call_starts_over(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    knocks = Knocks(emulator)
+    with signed_in(emulator, connect=knocks) as api:
+        knocks.as_it_opens.append(api.suspend)
+        call = upload(api, file=file(10))
+        wait_until(lambda: api.state.name == "suspended" and emulator.connections == 0)
+        api.resume()
+        assert call.result().status == 200
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 def test_suspended_no_lane_is_opened_for_who_waits_for_one(emulator: Emulator) -> None:
