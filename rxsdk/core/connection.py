@@ -58,7 +58,7 @@ class Connection:
 
     Args:
         on_events: called with what the machine reported, in order; who asks more of the machine there calls `flush`.
-        on_handed_up: called when all was reported that came of some messages; perhaps more were read.
+        hand_up: called with what reports all that came of some messages, which it calls there and then.
         on_state: called with each change that the core itself makes: connecting, reconnecting, suspended.
         on_failed: called once when it ends for good by itself: a fatal `ConnectFailed`, or a mistake of ours.
         on_cancelled: called once when its task is cancelled: the loop is going to be closed, nothing can be awaited.
@@ -73,7 +73,7 @@ class Connection:
         clock: Clock,
         policy: ReconnectPolicy,
         on_events: Callable[[Sequence[Any]], None],
-        on_handed_up: Callable[[], None],
+        hand_up: Callable[[Callable[[], None]], None],
         on_state: Callable[[ConnectionState], None],
         on_failed: Callable[[RxSdkError], None],
         on_cancelled: Callable[[], None],
@@ -84,7 +84,7 @@ class Connection:
         self._clock = clock
         self._policy = policy
         self._on_events = on_events
-        self._on_handed_up = on_handed_up
+        self._hand_up = hand_up
         self._on_state = on_state
         self._on_failed = on_failed
         self._on_cancelled = on_cancelled
@@ -205,8 +205,7 @@ class Connection:
         if self._is_pumping:  # the peer answered within our write: the loop is to breathe in between
             self._pump_soon()
         else:
-            self._pump()
-            self._on_handed_up()
+            self._hand_up(self._pump)
 
     def transport_lost(self, error: TransportError) -> None:
         """The transport ended. What it said last comes first: it may be the better reason."""

@@ -95,7 +95,7 @@ class Lane:
             clock=self._clock,
             policy=settings.policy,
             on_events=self._handle,
-            on_handed_up=life.dispatcher.run_due,
+            hand_up=life.dispatcher.deliver_during,
             on_state=self._moved,
             on_failed=self.end,
             on_cancelled=self.cut_off,

@@ -186,6 +186,7 @@ class Outcome(HotStream[T]):
             self._refuse(error, final=final)
             return
         waiters: Sequence[Callable[[], None]] = ()
+        at_once: Sequence[Subscription] = ()
         with self._dispatcher.lock:
             if self._is_over:
                 return
@@ -198,13 +199,18 @@ class Outcome(HotStream[T]):
             if is_heard:
                 if final and not self._posted:
                     self._dispatcher.post(Outcome._tell_outcome, self)
-                else:
+                elif final:
                     self._post(value)
-                    if final:
-                        self._post_end()
+                    self._post_end()
+                else:
+                    at_once = self._take_at_once()
+                    if not at_once:
+                        self._post(value)
         for waiter in waiters:
             waiter()
-        if not (is_heard or final) and self._was_left and not self._is_heard():
+        if at_once:
+            self._give_at_once(at_once, value)
+        elif not (is_heard or final) and self._was_left and not self._is_heard():
             self._cancel(self, False)  # a watch whose subscribers had all gone before it was made
 
     def tell(self, value: T) -> None:

@@ -4,9 +4,9 @@ Floor 2. Streams and calls post jobs to their service's `Dispatcher`, which runs
 loop in bounded slices, or on one thread of the service. So a callback never runs within the call that caused it, nor
 concurrently with itself; one that is slow or raises takes nothing from the reader of the socket, and harms nobody.
 
-On the caller's loop the reader asks, after each few messages, for what is due then (`Dispatcher.run_due`): within the
-slice of that turn it is delivered at once, so that what was made of the messages dies young instead of waiting in
-thousands.
+On the caller's loop the reader hands up, after each few messages, what came of them within `Dispatcher.deliver_during`:
+an answer for which nothing is to wait is delivered there and then, with no job, and what is due after that next, as far
+as the slice of that turn goes. So what was made of the messages dies young instead of waiting in thousands.
 """
 
 from __future__ import annotations
@@ -108,6 +108,7 @@ class Dispatcher:
         self.policy = _STOCK_POLICY
         self.calls: tuple[Sequence[Any], Iterator[Any]] | None = None  # who is called, and those that are still to be
         self.source: Slow | None = None  # whose value was delivered last
+        self.now = math.inf  # in `deliver_during`, what time it was when it began or something was last told at once
         self._turn = threading.Lock()  # held by the thread that is running jobs
         self._jobs: deque[tuple[Callable[[Any], object], Any]] = deque()
         self._laggards: list[Laggard] = []
@@ -160,8 +161,34 @@ class Dispatcher:
         if self._due and self.loop is not None and time.perf_counter() < self._slice_ends:
             try:
                 self._run_jobs(self._slice_ends)
-            except BaseException as out:  # in a turn of its own: whoever called this has more to do
-                self.loop.call_soon(_raise, out)
+            except BaseException as out:
+                self.raise_later(out)
+
+    def raise_later(self, error: BaseException) -> None:
+        """In a turn of its own on the caller's loop: whoever called this has more to do."""
+        assert self.loop is not None
+        self.loop.call_soon(_raise, error)
+
+    def deliver_during(self, hand_up: Callable[[], None]) -> None:
+        """In nobody's callback: call ``hand_up``, the reader's, then `run_due`. See `delivers_at_once`."""
+        if self.loop is not None and not self._closed:
+            self.now = time.perf_counter()
+        try:
+            hand_up()
+        finally:
+            self.now = math.inf
+            self.run_due()
+
+    def delivers_at_once(self) -> bool:
+        """Whether what is to be told need not be posted: it is being handed up, nothing waits, and there is time."""
+        if self._jobs or self._laggards or self.calls is not None:
+            return False
+        if not self._due:
+            if self.loop is None or self.now == math.inf:
+                return False
+            self._due = True
+            self._call_slice(self.loop)
+        return self.now < self._slice_ends
 
     def jobs(self) -> list[tuple[Callable[[Any], object], Any]]:
         """Those that are not done, the one that runs first."""

@@ -27,7 +27,7 @@ from itertools import chain, islice
 from typing import Any
 
 from rxsdk.errors import DeliveryOverflow
-from rxsdk.reactive.delivery import Dispatcher
+from rxsdk.reactive.delivery import SLICE_S, Dispatcher
 from rxsdk.reactive.subscription import Place, Subscription, end, give
 
 __all__ = ["Fanout"]
@@ -89,6 +89,13 @@ class Fanout:
         if posted > self._look_at:
             self._look_for_full_mailboxes()
 
+    def _take_at_once(self) -> Sequence[Subscription]:
+        """Who is given the next value at once (`_give_at_once`); nobody where it is to be posted."""
+        if self._apart or self._is_slow or not self._dispatcher.delivers_at_once():
+            return ()
+        self._posted = self._delivered = self._began_with = self._posted + 1
+        return self._in_step
+
     def _post_end(self) -> None:
         """After all that was posted, tell everybody the end: ``_error``, or that it is complete."""
         if self._is_heard():
@@ -141,6 +148,17 @@ class Fanout:
     def took_long(self) -> None:
         """What was delivered last kept everybody waiting."""
         self._is_slow = True
+
+    def _give_at_once(self, subscriptions: Sequence[Subscription], value: Any) -> None:
+        """Give ``value`` to those who were taken for it."""
+        dispatcher = self._dispatcher
+        try:
+            give(dispatcher, subscriptions, value)
+        except BaseException as out:
+            dispatcher.raise_later(out)
+        began_at, dispatcher.now = dispatcher.now, time.perf_counter()
+        if dispatcher.now - began_at > SLICE_S:
+            self._is_slow = True
 
     def _deliver_timed(self, subscriptions: Sequence[Subscription], value: Any) -> None:
         """Whoever takes more than a millisecond goes on by itself."""

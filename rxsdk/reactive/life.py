@@ -140,7 +140,7 @@ class Life:
             clock=self.clock,
             policy=policy,
             on_events=self._handle,
-            on_handed_up=self.dispatcher.run_due,
+            hand_up=self.dispatcher.deliver_during,
             on_state=self.set_state,
             on_failed=self.fail,
             on_cancelled=self._cut_off,

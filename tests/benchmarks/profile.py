@@ -7,7 +7,6 @@ event is one of ten thousand of a watch with one subscriber; a call is one of a 
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections import deque
@@ -28,7 +27,7 @@ from tests.benchmarks.rows import _calling, _calling_back, _pushing, _watch
 from tests.benchmarks.sides import ENDPOINT, QUERY, AsyncWork, Countdown, Library, on_one_loop, server_process
 
 ROUNDS = 9
-STAGES = ("make the call", "sign", "write", "read", "JSON to Res", "whose it is", "hand up, post", "deliver")
+STAGES = ("make the call", "sign", "write", "read", "JSON to Res", "whose it is", "hand up, deliver")
 _run = deque[Any](maxlen=0).extend  # what an iterator does, and keeps nothing of it
 
 
@@ -56,12 +55,10 @@ class Stages:
         """Time what is done meanwhile."""
 
         def frames_received(connection: Any, frames: Sequence[bytes]) -> None:
-            machine, dispatcher = connection._machine, connection._on_handed_up.__self__
+            machine = connection._machine
             self.timed("JSON to Res", _run)(map(decode_frame, frames))  # once more, to know its part
             self.timed("whose it is", _run)(map(machine.receive, frames, repeat(connection._clock.now())))
-            self.timed("hand up, post", connection._on_events)(machine.events())
-            dispatcher._slice_ends = math.inf
-            self.timed("deliver", dispatcher.run_due)()
+            self.timed("hand up, deliver", connection._hand_up)(lambda: connection._on_events(machine.events()))
 
         with (
             patch.object(Connection, "frames_received", frames_received),

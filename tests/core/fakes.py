@@ -170,7 +170,7 @@ class Rig:
             clock=self.clock,
             policy=policy or ReconnectPolicy(),
             on_events=self._take_events,
-            on_handed_up=lambda: None,
+            hand_up=lambda report: report(),
             on_state=self._take_state,
             on_failed=self.failures.append,
             on_cancelled=lambda: self.cancelled.append(True),

@@ -13,6 +13,7 @@ import pytest
 
 import rxsdk
 from rxsdk.core.loop import SdkThread
+from rxsdk.reactive.call import Call
 from rxsdk.reactive.delivery import Dispatcher, report_unhandled
 from rxsdk.reactive.streams import Multicast
 from tests.reactive.helpers import Notes, delivery_thread, drained, drained_here, subscription_of
@@ -225,6 +226,137 @@ def test_ctrl_c_between_two_pieces_reaches_the_loop_and_not_the_reader() -> None
     loop.run_until_complete(drained_here(dispatcher))
     assert notes.values == [0, 1]
     loop.close()
+
+
+# -- at once, while it is handed up
+
+
+def watched(dispatcher: Dispatcher, *observers: Any) -> Call[Any]:
+    """A watch that was made, with observers."""
+    watch: Call[Any] = Call("staff/watch", dispatcher, lambda call, asked: None)
+    watch.reply("made", final=False)
+    for observer in observers:
+        watch.subscribe(observer)
+    return watch
+
+
+def test_what_is_handed_up_is_delivered_there_and_then() -> None:
+    async def scene() -> None:
+        dispatcher, notes = Dispatcher(), Notes()
+        dispatcher.run_on_loop(asyncio.get_running_loop())
+        watch = watched(dispatcher, notes)
+        await drained_here(dispatcher)
+        heard: list[list[Any]] = []
+
+        def hand_up() -> None:
+            for number in range(3):
+                watch.reply(number, final=False)
+                heard.append(notes.values[1:])
+
+        dispatcher.deliver_during(hand_up)
+        assert heard == [[0], [0, 1], [0, 1, 2]]
+        watch.reply(3, final=False)
+        assert notes.values == ["made", 0, 1, 2], "nobody is handing up"
+        dispatcher.deliver_during(lambda: watch.reply(4, final=False))
+        assert notes.values == ["made", 0, 1, 2, 3, 4]
+
+    asyncio.run(scene())
+
+
+def test_what_is_handed_up_waits_for_what_waits() -> None:
+    async def scene() -> None:
+        dispatcher = Dispatcher()
+        dispatcher.run_on_loop(asyncio.get_running_loop())
+        ran: list[Any] = []
+        watch = watched(dispatcher, ran.append)
+        await drained_here(dispatcher)
+
+        def hand_up() -> None:
+            watch.reply(1, final=False)
+            dispatcher.post(ran.append, "job")
+            watch.reply(2, final=False)
+            ran.append("handed up")
+
+        dispatcher.deliver_during(hand_up)
+        assert ran == ["made", 1, "handed up", "job", 2]
+
+    asyncio.run(scene())
+
+
+def test_what_comes_within_a_callback_is_delivered_after_it() -> None:
+    async def scene() -> None:
+        dispatcher = Dispatcher()
+        dispatcher.run_on_loop(asyncio.get_running_loop())
+        ran: list[Any] = []
+        watch = watched(dispatcher)
+        other = watched(dispatcher, ran.append)
+
+        def on_next(value: Any) -> None:
+            other.reply(f"because of {value}", final=False)
+            ran.append(value)
+
+        watch.subscribe(on_next)
+        await drained_here(dispatcher)
+        ran.clear()
+        dispatcher.deliver_during(lambda: watch.reply(1, final=False))
+        assert ran == [1, "because of 1"]
+
+    asyncio.run(scene())
+
+
+def test_a_callback_that_takes_long_ends_the_slice_and_goes_on_by_itself() -> None:
+    async def scene() -> None:
+        dispatcher, notes = Dispatcher(), Notes()
+        dispatcher.run_on_loop(asyncio.get_running_loop())
+        watch = watched(dispatcher)
+        slow = watch.subscribe(lambda value: time.sleep(0.006 if value != "made" else 0))
+        watch.subscribe(notes)
+        await drained_here(dispatcher)
+
+        def hand_up() -> None:
+            for number in range(3):
+                watch.reply(number, final=False)
+
+        dispatcher.deliver_during(hand_up)
+        assert notes.values == ["made", 0]
+        await drained_here(dispatcher)
+        assert notes.values == ["made", 0, 1, 2]
+        assert slow.place is not None, "it was not found out"
+
+    asyncio.run(scene())
+
+
+def test_ctrl_c_in_what_is_delivered_at_once_reaches_the_loop_and_not_the_reader() -> None:
+    loop = asyncio.new_event_loop()
+    dispatcher, notes = Dispatcher(), Notes()
+    dispatcher.run_on_loop(loop)
+    watch = watched(dispatcher, notes)
+    loop.run_until_complete(drained_here(dispatcher))
+    watch.subscribe(raising(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):  # the latest, by a job
+        loop.run_forever()
+
+    def hand_up() -> None:
+        for number in range(2):
+            watch.reply(number, final=False)
+
+    loop.call_soon(dispatcher.deliver_during, hand_up)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_forever()
+    loop.run_until_complete(drained_here(dispatcher))
+    assert notes.values == ["made", 0, 1]
+    loop.close()
+
+
+def test_beside_a_thread_nothing_is_delivered_at_once() -> None:
+    with delivery_thread() as dispatcher:
+        notes = Notes()
+        watch = watched(dispatcher, notes)
+        dispatcher.deliver_during(lambda: watch.reply(1, final=False))
+        drained(dispatcher)
+    assert notes.values == ["made", 1]
+    assert {type(thread) for thread in notes.threads} == {SdkThread}
 
 
 # -- the end
