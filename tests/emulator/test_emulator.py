@@ -27,7 +27,7 @@ def test_nothing_is_left_when_it_stops() -> None:
     with Emulator() as emulator:
         assert {thread.name for thread in set(threading.enumerate()) - before} == {"rxsdk-emulator"}
         port = emulator.port
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before  # those of the test before may end meanwhile
     emulator.stop()
     with pytest.raises(RuntimeError, match="not running"):
         assert emulator.connections
