@@ -31,7 +31,7 @@ __all__ = ["Download", "fetch_to", "target_of"]
 _MOST_TRIES = 5
 _PATIENCE_S = 1.0
 
-_under_way: set[Path] = set()
+_under_way: dict[str, _Transfer] = {}
 
 
 class Download(Outcome[Path]):
@@ -193,9 +193,11 @@ class _Transfer:
         """Where it is written meanwhile: what an earlier try left of the very same file is taken up."""
         told = f"{self._url}\n{self._known_by}\n{self._total}" if self._known_by else os.urandom(16).hex()
         part = self._target.with_name(f".{hashlib.sha256(told.encode()).hexdigest()[:24]}.part")
-        if part in _under_way:  # by another call at this moment
+        if (
+            _under_way.setdefault(str(part), self) is not self
+        ):  # by another call at this moment, perhaps of another loop
             part = part.with_suffix(f".{os.urandom(4).hex()}.part")
-        _under_way.add(part)
+            _under_way[str(part)] = self
         self._part = part
         self.received = 0
         if self._known_by and part.exists() and part.stat().st_size <= (self._total or 0):
@@ -231,7 +233,7 @@ class _Transfer:
     def _drop_part(self) -> None:
         part, self._part = self._part, None
         if part is not None:
-            _under_way.discard(part)
+            del _under_way[str(part)]
             if self._known_by is None:
                 with suppress(OSError):
                     part.unlink()
