@@ -26,9 +26,9 @@ from rxsdk.files.download import Download, target_of
 from rxsdk.files.http import HttpFiles, file_url
 from rxsdk.files.sources import Upload, take_files
 from rxsdk.limp_life import LimpLife, checked_auth_docs, checked_password
-from rxsdk.protocols.limp.auth import auth_hash, reauth_query, signout_query
+from rxsdk.protocols.limp.auth import auth_hash, reauth_query
 from rxsdk.protocols.limp.request import Request, check_seconds, make_request
-from rxsdk.protocols.limp.res import ANON_SID, Doc, Query, Res, Session
+from rxsdk.protocols.limp.res import Doc, Query, Res, Session
 from rxsdk.reactive.call import Call
 from rxsdk.reactive.streams import Stream
 from rxsdk.reads import Asker, Pages, Poll, attrs_of, check_size, check_without, has_conditions
@@ -274,9 +274,10 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
         return self.reauth(groups=groups)
 
     def signout(self) -> Call[Res[Doc]]:
-        """Sign out on the server; the connection goes on anonymously, its watches too."""
-        sid = self._inside.session["_id"] if self._inside.session else ANON_SID
-        return self._inside.send(self._request("session/signout", query=signout_query(sid)))
+        """Sign out on the server whoever is signed in by then; the connection goes on anonymously, its watches too."""
+        request = self._request("session/signout")
+        request.query = b""  # that is known when it is written
+        return self._inside.send(request)
 
     def generate_auth_hash(self, auth_var: str, auth_val: str, password: str | Secret) -> str:
         """The ``hash`` by which the server knows these credentials, for ``user/create`` and the like.

@@ -49,6 +49,16 @@ def test_non_ascii_credentials_are_tried_in_both_forms() -> None:
         assert api.call("staff/read").result().status == 200
 
 
+def test_signing_out_is_of_whoever_is_signed_in_when_its_turn_comes(api: ApiService, emulator: Emulator) -> None:
+    for _ in range(2):
+        auth = api.auth("email", emulator.admin_email, emulator.admin_password)
+        signout = api.signout()  # before the answer to that
+        assert auth.result().status == signout.result().status == 200
+        assert not api.authed
+        with pytest.raises(CallRejected, match="CORE_SESSION_FORBIDDEN"):
+            api.call("album/create", doc={"name": {"ar_AE": "x"}}).result()
+
+
 def test_calls_made_while_signing_in_wait_and_go_out_signed_in(api: ApiService, emulator: Emulator) -> None:
     emulator.delay("session/auth", 0.05)
     api.auth("email", emulator.admin_email, emulator.admin_password)

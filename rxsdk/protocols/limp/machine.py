@@ -46,7 +46,7 @@ from rxsdk.errors import (
 )
 from rxsdk.protocols.contract import Frame
 from rxsdk.protocols.deadlines import Deadlines
-from rxsdk.protocols.limp.auth import reauth_query
+from rxsdk.protocols.limp.auth import reauth_query, signout_query
 from rxsdk.protocols.limp.codec import decode_frame
 from rxsdk.protocols.limp.events import (
     CallFailed,
@@ -411,9 +411,13 @@ class LimpMachine:
         call_id = request.call_id.encode()
         key = self._key_of(request)
         middle = _middle(request.endpoint, request.await_auth)
-        payload = b"".join((request.query, b',"doc":', request.doc, middle, call_id, times))
+        query = request.query or self._query_of_session()
+        payload = b"".join((query, b',"doc":', request.doc, middle, call_id, times))
         self._note_written(request, key, now)
         return b"".join((b'{"token":"', key.jwt(payload), b'","call_id":"', call_id, b'"}'))
+
+    def _query_of_session(self) -> bytes:
+        return _to_json(signout_query(ANON_SID if self.session is None else self.session["_id"]))
 
     def _note_written(self, request: Request, key: SigningKey, now: float) -> None:
         request.key = key

@@ -66,6 +66,9 @@ WAITING, WRITTEN, WATCHING, ENDED = Progress
 class Request(msgspec.Struct, eq=False, gc=False):
     """One call. ``query`` and ``doc`` are the JSON that will be sent; times are seconds, None is no limit.
 
+    An empty ``query`` names the session in force when it is written: who signs out after signing in, though not
+    answered yet, is signed out.
+
     ``listener`` is the service's: whoever wants to know what became of it; and so is ``on_gap``: who is told when it, a
     watch, may have missed something. The machine never looks at them.
     ``frame`` is what will be written, in pieces, where that was made before (`LimpMachine.make_frame`).

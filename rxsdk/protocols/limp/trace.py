@@ -19,7 +19,7 @@ _LONGEST = 2_000
 
 def shown_request(request: Request) -> str:
     """Endpoint, id, query and doc, without secrets. (A chunk's content is no part of its doc.)"""
-    query, doc = msgspec.json.decode(request.query), msgspec.json.decode(request.doc)
+    query, doc = msgspec.json.decode(request.query or b"[]"), msgspec.json.decode(request.doc)
     return _cut(f"{request.endpoint} {request.call_id} query={redact(query)!r} doc={redact(doc)!r}")
 
 
