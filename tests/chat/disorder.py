@@ -43,15 +43,27 @@ class _Disorder:
         return getattr(self._receiver, name)
 
 
+class _Road:
+    """The transport itself, but for who listens to it."""
+
+    def __init__(self, transport: Transport, chance: random.Random, calm: threading.Event) -> None:
+        self._transport = transport
+        self._chance = chance
+        self._calm = calm
+
+    def start(self, receiver: Receiver) -> None:
+        self._transport.start(_Disorder(receiver, self._chance, self._calm))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 def disordered(config: ChatConfig, chance: random.Random, calm: threading.Event | None = None) -> Connect:
     """What opens such roads; once it is ``calm`` they are as any others."""
     calm = calm or threading.Event()
     open_inner = connector(config, ChatMachine)
 
     async def open_transport() -> Transport:
-        transport = await open_inner()
-        start = transport.start
-        transport.start = lambda receiver: start(_Disorder(receiver, chance, calm))  # type: ignore[method-assign,arg-type]
-        return transport
+        return _Road(await open_inner(), chance, calm)  # type: ignore[return-value]
 
     return open_transport
