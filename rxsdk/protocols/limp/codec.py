@@ -74,17 +74,17 @@ def _is_plain(value: Any, levels: int) -> bool:
     """Whether it is made of what JSON knows and nothing else, as nearly every one is: then `_check` finds nothing."""
     kind = type(value)
     if kind is dict:
-        for key in value:
+        for key, item in value.items():
             if type(key) is not str:
                 return False
-        value = value.values()
-    elif kind is not list:
+            if type(item) not in _PLAIN and (levels == 1 or not _is_plain(item, levels - 1)):
+                return False
+    elif kind is list:
+        for item in value:
+            if type(item) not in _PLAIN and (levels == 1 or not _is_plain(item, levels - 1)):
+                return False
+    else:
         return kind is float and math.isfinite(value)
-    for item in value:
-        if type(item) in _PLAIN:
-            continue
-        if levels == 1 or not _is_plain(item, levels - 1):
-            return False
     return True
 
 

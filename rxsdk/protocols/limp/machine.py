@@ -337,9 +337,15 @@ class LimpMachine:
         """See `Machine.frames_to_send`: what the phase and a pending session change let through, signed now."""
         frames: list[Frame] = []
         times = b""
-        while (self._urgent or self._queue) and self._session_request is None:
-            request = self._next_to_write(now)
-            if request is None:
+        while (queue := self._urgent or self._queue) and self._session_request is None:
+            if self.phase is READY and now >= self._pace.opens_at:
+                request, _ = queue.popitem(last=False)
+                if request.await_auth and self.session is None:
+                    self._await_auth[request] = None
+                    continue
+            elif (own := self._own_to_write()) is not None:
+                request = own
+            else:
                 break
             if request.has_files:
                 self._deadlines.clear(request)
@@ -352,28 +358,14 @@ class LimpMachine:
             frames.append(self._write(request, now, times))
         return frames
 
-    def _next_to_write(self, now: float) -> Request | None:
-        if self.phase is READY:
-            if now < self._pace.opens_at:
-                return self._next_in_spite_of_quota()
-            while queue := self._urgent or self._queue:
-                request, _ = queue.popitem(last=False)
-                if not request.await_auth or self.session is not None:
-                    return request
-                self._await_auth[request] = None
-            return None
-        for own in (self._verify, self._reauth, self._goodbye):
+    def _own_to_write(self) -> Request | None:
+        """What goes out before the connection is ready, or in spite of the quota: the server wants heartbeats."""
+        for own in (self._verify, self._reauth, self._goodbye, self._heartbeat):
             if own is not None and own in self._urgent:
                 del self._urgent[own]
                 return own
-        return None
-
-    def _next_in_spite_of_quota(self) -> Request | None:
-        """Heartbeats go first: the server closes the connection without them."""
-        if self._heartbeat is not None and self._heartbeat in self._urgent:
-            del self._urgent[self._heartbeat]
-            return self._heartbeat
-        self._writable_at = self._pace.opens_at
+        if self.phase is READY:
+            self._writable_at = self._pace.opens_at
         return None
 
     def make_frame(self, request: Request, doc: Iterable[bytes], wall: float) -> Iterator[None]:

@@ -73,7 +73,8 @@ class SigningKey:
         inner.update(encoded)
         outer = self._outer.copy()
         outer.update(inner.digest())
-        return b"".join((self._begun, encoded, b".", base64url(outer.digest())))
+        signature = b2a_base64(outer.digest(), newline=False).translate(_URL_SAFE, b"=")
+        return b"".join((self._begun, encoded, b".", signature))
 
     def long_jwt(self, payload: Iterable[bytes]) -> Iterator[bytes]:
         """The same of a payload in pieces, in pieces: so that a long one can be made a little at a time."""
