@@ -219,8 +219,12 @@ class ApiService(Service[SDKConfig, Res[Doc]]):
             doc, uploads = take_files(doc)
         if timeout_s is _FROM_CONFIG:
             timeout_s = config.timeout_s
+        elif timeout_s is not None:
+            check_seconds(endpoint, "timeout_s", timeout_s)
         if queue_timeout_s is _FROM_CONFIG:
             queue_timeout_s = config.queue_timeout_s
+        elif queue_timeout_s is not None:
+            check_seconds(endpoint, "queue_timeout_s", queue_timeout_s)
         request = make_request(endpoint, query, doc, await_auth, sid, token, timeout_s, queue_timeout_s, idempotent)
         decode = None if doc_type is None else decoder(endpoint, doc_type)
         if uploads:

@@ -98,6 +98,8 @@ def test_a_wrong_anon_token(emulator: Emulator) -> None:
         ({"doc": {"a": {"b": b"bytes"}}}, r"doc\.a\.b: bytes have no form"),
         ({"doc": {"text": "x" * 4_000_000}}, "over 4 MiB"),
         ({"sid": 5}, "sid"),
+        ({"timeout_s": 0}, "timeout_s: must be a number of seconds"),
+        ({"queue_timeout_s": True}, "queue_timeout_s: must be a number of seconds"),
     ],
 )
 def test_arguments_that_cannot_make_a_call(arguments: dict[str, Any], said: str, api: ApiService) -> None:

@@ -6,7 +6,6 @@ made; moved through `Progress` by the machine alone.
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -148,7 +147,7 @@ def make_request(
     queue_timeout_s: float | None,
     idempotent: bool | None,
 ) -> Request:
-    """Check and encode a call's arguments.
+    """Check and encode a call's arguments; the seconds are the config's, or have been through `check_seconds`.
 
     ``idempotent`` None takes the default: true for the method ``read`` and for ``heart/beat``.
 
@@ -161,10 +160,6 @@ def make_request(
         raise InvalidCall(ascii(endpoint)[:80], "endpoint", 'must be "module/method"')
     if not isinstance(await_auth, bool):
         raise InvalidCall(endpoint, "await_auth", "must be True or False")
-    if timeout_s is not None and not (type(timeout_s) is float and 0.0 < timeout_s < math.inf):
-        check_seconds(endpoint, "timeout_s", timeout_s)
-    if queue_timeout_s is not None and not (type(queue_timeout_s) is float and 0.0 < queue_timeout_s < math.inf):
-        check_seconds(endpoint, "queue_timeout_s", queue_timeout_s)
     query_json = b"[]" if query is None else _encoded_query(endpoint, query)
     doc_json = b"{}" if doc is None else _encoded_doc(endpoint, doc)
     size = len(query_json) + len(doc_json)
