@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -106,8 +107,11 @@ class ChatLife:
         self._lives: dict[str, Live] = {}
         self._held: deque[Event[Any]] = deque()
         self._to_save: list[int] = []
+        self._being_saved: list[int] = []
         self._late: list[int] = []  # handed over while it ends, when nothing can be acknowledged any more
         self._saving: asyncio.Task[None] | None = None
+        self._writing = threading.Lock()  # the file, on whatever thread
+        self._last_is_written = False
 
     def open(self, owner: object, config: ChatConfig, connect: Connect, clock: Clock | None) -> None:
         """See `Inside.open`.
@@ -253,18 +257,23 @@ class ChatLife:
         """First the file, then the acknowledgement: killed in between, the server's repeat is known as one."""
         try:
             while self._to_save:
-                ids, self._to_save = self._to_save, []
-                await asyncio.to_thread(self._save_now, file, [*self._machine.seen, *ids])
-                self._machine.acknowledge(ids)
+                self._being_saved, self._to_save = self._to_save, []
+                await asyncio.to_thread(self._save_now, file, [*self._machine.seen, *self._being_saved])
+                self._machine.acknowledge(self._being_saved)
+                self._being_saved = []
                 self.life.connection.flush()
         finally:
             self._saving = None
 
-    def _save_now(self, file: SeenFile, ids: Sequence[int]) -> None:
-        try:
-            file.save(ids[-self._config.seen_window :])
-        except RxSdkError as error:  # handed over is handed over: it is acknowledged all the same
-            report_unhandled(error, "the file of seen events")
+    def _save_now(self, file: SeenFile, ids: Sequence[int], *, is_last: bool = False) -> None:
+        with self._writing:
+            if self._last_is_written and not is_last:
+                return  # a loop ended without waiting for this, and what it knew is in the file
+            self._last_is_written = is_last
+            try:
+                file.save(ids[-self._config.seen_window :])
+            except RxSdkError as error:  # handed over is handed over: it is acknowledged all the same
+                report_unhandled(error, "the file of seen events")
 
     def _hold(self, event: Event[Any]) -> None:
         """Nobody took it. It waits for whoever comes; when too many wait, the oldest comes again after a reconnect."""
@@ -385,8 +394,9 @@ class ChatLife:
             self.life.dispatcher.post(self._save_the_last, file)
 
     def _save_the_last(self, file: SeenFile) -> None:
-        if self._to_save or self._late:
-            self._save_now(file, [*self._machine.seen, *self._to_save, *self._late])
+        ids = [*self._being_saved, *self._to_save, *self._late]
+        if ids:
+            self._save_now(file, [*self._machine.seen, *ids], is_last=True)
 
     _HANDLERS: ClassVar[Mapping[type[Any], Callable[[Any, Any], object]]] = {
         CallReplied: _on_replied,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
@@ -10,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import pytest
 from rxsdk import CacheError, DeliveryPolicy
 from rxsdk.cache.seen import SeenFile
 from rxsdk.chat import ChatService, Event, New, Shown
+from rxsdk.chat_life import ChatLife
 from rxsdk.emulator.chat import ChatEmulator
 from tests.chat.conftest import FAST, Join
 from tests.chat.disorder import disordered
@@ -323,6 +326,37 @@ def test_with_the_file_nothing_is_handed_over_again_by_the_next_run(
         wait_until(lambda: server.waiting("ada") == 0)
         send(server, join, "three")
         wait_until(lambda: again == ["three"])
+
+
+def test_with_the_file_nothing_is_forgotten_when_the_loop_ends_while_it_is_written(
+    server: ChatEmulator, join: Join, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = tmp_path / "seen"
+    config = server.config("ada", reconnect=FAST, seen_file=seen)
+    entered, let_go = threading.Event(), threading.Event()
+    save = ChatLife._save_now
+
+    def save_slowly(life: ChatLife, *arguments: Any, **settings: Any) -> None:
+        if not settings:
+            entered.set()
+            let_go.wait(10)
+        save(life, *arguments, **settings)
+        let_go.set()  # the last, of a loop that ends
+
+    monkeypatch.setattr(ChatLife, "_save_now", save_slowly)
+    send(server, join, "one")
+
+    async def main() -> ChatService:
+        ada = ChatService(config)
+        ada.init()
+        heard = texts(ada)
+        await asyncio.to_thread(entered.wait, 10)
+        await asyncio.to_thread(lambda: send(server, join, "two"))
+        await asyncio.to_thread(wait_until, lambda: heard == ["one", "two"] and ada._inside._to_save)
+        return ada
+
+    assert asyncio.run(main()).state.name == "closed"
+    assert len(json.loads(seen.read_text())) == 2
 
 
 def test_without_the_file_the_next_run_is_handed_it_again(server: ChatEmulator, join: Join) -> None:
