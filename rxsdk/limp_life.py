@@ -38,7 +38,7 @@ from rxsdk.files.download import Download, fetch_to
 from rxsdk.files.sources import Upload
 from rxsdk.protocols.contract import Machine
 from rxsdk.protocols.limp.auth import auth_docs
-from rxsdk.protocols.limp.codec import encode_part
+from rxsdk.protocols.limp.codec import decode_frame, encode_part
 from rxsdk.protocols.limp.events import (
     CallFailed,
     CallReplied,
@@ -262,7 +262,11 @@ class LimpLife:
         if self._is_looked_at:
             self.show(res)
         if not event.final:
-            request.listener.reply(res, final=False)
+            frame = event.frame
+            if frame is None:
+                request.listener.reply(res, final=False)
+            else:
+                request.listener.reply(res, final=False, again=decode_frame, of=frame)
             return
         listener = request.released()
         if request.changes_session and self._cache_work is not None and not self._cache_work.done():

@@ -59,6 +59,7 @@ class Outcome(HotStream[T]):
     # There may be thousands. In Python 3.11 each had a dict of its own, of half a KiB, once thirty were made before the
     # first was answered: what a reply sets then had no place in the dict that objects of a class share.
     __slots__ = (
+        "_again",
         "_apart",
         "_began_with",
         "_cancel",
@@ -96,6 +97,7 @@ class Outcome(HotStream[T]):
         self._decode = decode
         self._first = self._latest = NOTHING
         self._is_over = self._was_left = self._is_slow = False
+        self._again: Callable[[Any], Any] | None = None  # makes the latest of what is kept of it
         self._error: Exception | None = None
         self._unseen: _Unseen | None = None
         self._waiters: tuple[Callable[[], None], ...] = ()
@@ -125,7 +127,7 @@ class Outcome(HotStream[T]):
                 self._see()
                 dispatcher.post(self._tell_outcome_to, (subscription,))
             else:
-                dispatcher.post(subscription.next, self._latest)
+                dispatcher.post(self._tell_latest, (subscription, self._latest, self._again))
                 self._join(subscription)
         dispatcher.run_if_closed()
 
@@ -178,8 +180,12 @@ class Outcome(HotStream[T]):
 
     # -- for the service, on its loop
 
-    def reply(self, answer: Any, *, final: bool) -> None:
-        """The server answered; ``final`` is false while a watch goes on."""
+    def reply(self, answer: Any, *, final: bool, again: Callable[[Any], Any] | None = None, of: Any = None) -> None:
+        """The server answered; ``final`` is false while a watch goes on.
+
+        Where ``again(of)`` makes the answer anew, only ``of`` is kept for those who come late: of thousands of watches,
+        to let go of all that an answer is made of would take longer than all the rest.
+        """
         try:
             value: T = answer if self._decode is None else self._decode(answer)
         except Exception as error:  # the caller's own type may raise anything
@@ -193,7 +199,8 @@ class Outcome(HotStream[T]):
             if self._first is NOTHING:
                 self._first = value
                 waiters, self._waiters = self._waiters, ()
-            self._latest = value
+            self._latest = value if again is None else of
+            self._again = again
             self._is_over = final
             is_heard = self._in_step or self._apart
             if is_heard:
@@ -264,8 +271,18 @@ class Outcome(HotStream[T]):
 
     def _tell_outcome_to(self, subscriptions: tuple[Subscription, ...]) -> None:
         if self._latest is not NOTHING:
-            give(self._dispatcher, subscriptions, self._latest)
+            give(self._dispatcher, subscriptions, self._made(self._latest, self._again))
         end(subscriptions, self._error)
+
+    def _tell_latest(self, told: tuple[Subscription, Any, Callable[[Any], Any] | None]) -> None:
+        subscription, latest, again = told
+        subscription.next(self._made(latest, again))
+
+    def _made(self, latest: Any, again: Callable[[Any], Any] | None) -> Any:
+        if again is None:
+            return latest
+        answer = again(latest)
+        return answer if self._decode is None else self._decode(answer)
 
     def _forget(self, waiter: Callable[[], None]) -> None:
         with self._dispatcher.lock:

@@ -343,6 +343,18 @@ class Album(Struct):
     rank: int | None = None
 
 
+def test_who_comes_late_to_the_watch_of_a_call_is_given_its_latest_change(api: ApiService) -> None:
+    watching = api.call("album/watch")
+    early = Notes(watching)
+    early.kinds(1)
+    new = create(api, "New")
+    early.kinds(2)
+    late = Notes(watching)
+    late.kinds(1)
+    assert late.told == early.told[1:]
+    assert late.told[0].docs[0]["_id"] == new
+
+
 def test_typed_documents(api: ApiService) -> None:
     notes = Notes(watch(api, doc_type=Album).collection())
     notes.kinds(1)

@@ -256,6 +256,26 @@ def test_a_watch_gives_what_comes_and_keeps_the_latest(table: Table) -> None:
     assert watch.result(1) == "made"  # the first, whatever came since
 
 
+def test_what_can_be_made_again_is_not_kept_and_who_comes_late_is_given_it_all_the_same(table: Table) -> None:
+    early, late, after = Notes(), Notes(), Notes()
+    call = table.call(lambda answer: answer + "!")
+    call.subscribe(early)
+    call.reply("made", final=False)
+    call.reply("change", final=False, again=bytes.decode, of=b"change")
+    call.subscribe(late)
+    call.reply("another", final=False, again=bytes.decode, of=b"another")
+    table.drained()
+    call.complete()
+    call.subscribe(after)
+    table.drained()
+    assert early.values == ["made!", "change!", "another!"]
+    assert late.values == ["change!", "another!"]
+    assert after.values == ["another!"]
+    assert early.completed
+    assert after.completed
+    assert call.result() == "made!"
+
+
 def test_a_watch_that_fails_late_gave_its_first_reply_all_the_same(table: Table) -> None:
     notes = Notes()
     watch = table.call()

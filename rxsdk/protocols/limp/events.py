@@ -36,11 +36,15 @@ __all__ = [
 
 
 class CallReplied(msgspec.Struct, frozen=True, gc=False):
-    """A 200 for ``request``. ``final`` is false while it is a watch that goes on."""
+    """A 200 for ``request``. ``final`` is false while it is a watch that goes on.
+
+    ``frame`` is that of a change which a watch tells: ``res`` may be made of it again.
+    """
 
     request: Request
     res: Res[Any]
     final: bool
+    frame: bytes | None = None
 
 
 class CallFailed(msgspec.Struct, frozen=True, gc=False):

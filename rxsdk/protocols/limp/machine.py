@@ -455,7 +455,7 @@ class LimpMachine:
             if "session" in args:
                 self._take_session(res)
             if request.progress is WATCHING:
-                self._events.append(CallReplied(request, res, False))
+                self._events.append(CallReplied(request, res, False, frame))
             else:
                 self._received_reply(request, res, now)
 
