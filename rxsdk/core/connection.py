@@ -30,6 +30,8 @@ __all__ = ["Connection"]
 
 _LOOK_AT_CLOCKS_S = 5.0
 _SLEPT_S = 3.0
+_REST_S = 0.05
+"""So long at most nothing is read, replies and heartbeats neither, while what was read before is delivered."""
 
 _log = logging.getLogger("rxsdk.connection")
 
@@ -108,6 +110,7 @@ class Connection:
         self._timer_at = math.inf  # when it rings
         self._clock_timer: Timer | None = None
         self._clocks_apart = 0.0
+        self._resting: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     # -- what the service asks; all on the loop
@@ -171,6 +174,20 @@ class Connection:
             self._attempt = 0
             self._wake()
 
+    def rest(self) -> None:
+        """Read nothing until `read_on`, or for a moment: those who are to be told of it need the time."""
+        if self._transport is not None and self._resting is None:
+            self._transport.pause_reading()
+            self._resting = self._loop.call_later(_REST_S, self.read_on)
+
+    def read_on(self) -> None:
+        """The rest, if this is one, is over."""
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+            if self._transport is not None:
+                self._transport.resume_reading()
+
     def close(self) -> Coroutine[Any, Any, None]:
         """Connect no more from this moment on; when awaited, write what the machine has to say, say goodbye and end."""
         self._closing = True  # the machine may be closed by now: a transport that opens meanwhile is not for it
@@ -222,10 +239,11 @@ class Connection:
 
     def _cut_link(self) -> None:
         """Neither hear nor write another word; whatever is not written yet waits for the next transport."""
-        self._transport = None
         if self._link is not None:
             self._link.connection = None
             self._link = None
+        self.read_on()  # or the goodbye would not be heard
+        self._transport = None
 
     # -- how it ends
 

@@ -7,6 +7,11 @@ concurrently with itself; one that is slow or raises takes nothing from the read
 On the caller's loop the reader hands up, after each few messages, what came of them within `Dispatcher.deliver_during`:
 an answer for which nothing is to wait is delivered there and then, with no job, and what is due after that next, as far
 as the slice of that turn goes. So what was made of the messages dies young instead of waiting in thousands.
+
+When a mailbox fills faster than it empties (`Dispatcher.hurry`), the reader may be to blame: it gets more of the
+processor, or of the interpreter, than delivery does. So the loop breathes less often; beside a thread, the reader rests
+after each turn until that mailbox is empty, and what a server sends in a flood waits at the socket. If the mailbox goes
+on filling nevertheless, its owner is slow: past `_SLOW_AT` nobody rests for him, and it runs over.
 """
 
 from __future__ import annotations
@@ -33,6 +38,9 @@ SLICE_S = 0.005
 """For so long observers are called before the loop may do something else."""
 
 _HURRIED_SLICE_S = 0.05
+_SLOW_AT = 0.75
+"""So full the mailbox of a slow subscriber is. From half of it on, some turns may go wrong: processors are shared."""
+
 _STOCK_POLICY = DeliveryPolicy()
 _log = logging.getLogger("rxsdk")
 
@@ -85,11 +93,30 @@ class Laggard(Protocol):
         """Give him some of it; returns whether there is more."""
 
 
+class Pressed(Protocol):
+    """Somebody whose mailbox was more than half full."""
+
+    @property
+    def pressure(self) -> float:
+        """How full it is: 1 is full, 0 empty, or nobody's any more."""
+        ...
+
+
 class Slow(Protocol):
     """A source whose values may take long to deliver."""
 
     def took_long(self) -> None:
         """One did."""
+
+
+class Reader(Protocol):
+    """Who reads what is to be delivered; called on its loop."""
+
+    def rest(self) -> None:
+        """Read nothing until `read_on`, or for a moment."""
+
+    def read_on(self) -> None:
+        """The rest is over."""
 
 
 class Dispatcher:
@@ -119,6 +146,9 @@ class Dispatcher:
         self._slice_ends = 0.0  # that of this turn of the loop
         self.loop: asyncio.AbstractEventLoop | None = None  # the caller's, if jobs run on that
         self._fed_by: asyncio.AbstractEventLoop | None = None  # the loop that jobs are posted on
+        self._reader: Reader | None = None  # who posts them
+        self._has_rested = False
+        self._pressed: list[Pressed] = []  # for whom it may have to rest
         self._turns = 0
         self._turn_goes_on = False
         self._thread: SdkThread | None = None
@@ -132,9 +162,12 @@ class Dispatcher:
         if self._jobs:
             self._call_slice(loop)
 
-    def run_on_thread(self, name: str, fed_by: asyncio.AbstractEventLoop | None = None) -> None:
-        """Run jobs on a thread of their own; most are posted on the loop ``fed_by``."""
+    def run_on_thread(
+        self, name: str, fed_by: asyncio.AbstractEventLoop | None = None, reader: Reader | None = None
+    ) -> None:
+        """Run jobs on a thread of their own; most are posted on the loop ``fed_by``, by ``reader``."""
         self._fed_by = fed_by
+        self._reader = reader
         self._thread = SdkThread(name, self._run)
         self._thread.start()
         if self._jobs:
@@ -156,9 +189,13 @@ class Dispatcher:
     def run_due(self) -> None:
         """On the caller's loop, in nobody's callback: run what is due now, as far as this turn's slice goes.
 
-        A reader that has more to hand up calls this in between, so that what it made dies young.
+        A reader that has more to hand up calls this in between, so that what it made dies young. Beside a thread, it is
+        told to rest where that is due.
         """
-        if self._due and self.loop is not None and time.perf_counter() < self._slice_ends:
+        if self.loop is None:
+            if self._pressed:
+                self._let_reader_rest()
+        elif self._due and time.perf_counter() < self._slice_ends:
             try:
                 self._run_jobs(self._slice_ends)
             except BaseException as out:
@@ -203,9 +240,11 @@ class Dispatcher:
         if had:
             self._laggards_had(had)
 
-    def hurry(self) -> None:
-        """Mailboxes fill faster than they empty: until all is delivered, the loop breathes less often."""
+    def hurry(self, pressed: Pressed) -> None:
+        """A mailbox fills faster than it empties: loop and reader leave more time to deliver; with `lock` held."""
         self._slice_s = _HURRIED_SLICE_S
+        if self._reader is not None and pressed not in self._pressed:
+            self._pressed.append(pressed)
 
     def called(self) -> Any:
         """The subscription whose callback runs at this moment, on whatever thread; None when none does."""
@@ -249,6 +288,7 @@ class Dispatcher:
         self._turn = threading.Lock()
         self._jobs = deque()
         self._laggards.clear()
+        self._pressed.clear()
         _late.jobs.clear()
         self._closed = True
         self._thread = None
@@ -293,6 +333,25 @@ class Dispatcher:
             self._tokens.get()
             self._due = False
             self._run_jobs()
+            if self._pressed:
+                self._relieve()
+
+    def _let_reader_rest(self) -> None:
+        with self.lock:
+            must_rest = any(0 < one.pressure <= _SLOW_AT for one in self._pressed)
+            self._has_rested = self._has_rested or must_rest
+        if must_rest and self._reader is not None:
+            self._reader.rest()
+
+    def _relieve(self) -> None:
+        """Let the reader read on when those for whom it rests have all, or are none any more."""
+        with self.lock:
+            self._pressed = [one for one in self._pressed if one.pressure]
+            if self._pressed or not self._has_rested or self._reader is None or self._fed_by is None:
+                return
+            self._has_rested = False
+        with suppress(RuntimeError):  # it has closed, and nobody reads there any more
+            self._fed_by.call_soon_threadsafe(self._reader.read_on)
 
     @property
     def _has_work(self) -> bool:
@@ -331,6 +390,8 @@ class Dispatcher:
 
     def _give_turn(self, now: float) -> float:
         """The turn of a laggard; returns what time it is then."""
+        if self._pressed:
+            self._relieve()
         laggard = self._laggards.pop(0)
         if laggard.take_turn():
             self._laggards.append(laggard)

@@ -281,11 +281,12 @@ class Fanout:
             full_at = min(max(at, excused) + size, at + size + _HELD_UP)
             if self._posted > full_at:
                 self._let_go(subscription, at, size)
-            elif self._posted <= full_at - size // 2:
-                return full_at - size // 2
-            else:
-                self._dispatcher.hurry()
-            return full_at
+                return full_at
+            half_full_at = max(at, self._came_at_once) + size // 2
+            if self._posted <= half_full_at:
+                return max(half_full_at, self._posted + size // 8)
+            self._dispatcher.hurry(subscription)
+            return min(full_at, self._posted + size // 8)
         if self._posted > at + size:
             place = self._set_apart(subscription, self._posted - size)
             place.dropped += place.at - at

@@ -146,6 +146,15 @@ class Subscription(abc.DisposableBase):
         else:
             self._stop()
 
+    @property
+    def pressure(self) -> float:
+        """How full its mailbox is: 1 is full, 0 empty; 0 too when it has ended, or has run over."""
+        source, place = self._source, self.place
+        if source is None or (place is not None and place.rest is not None):
+            return 0.0
+        size, _ = self.mailbox or source._dispatcher.policy.mailbox
+        return source._lag_of(self) / size
+
     def take_turn(self) -> bool:
         """See `rxsdk.reactive.delivery.Laggard`."""
         source, place = self._source, self.place

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rxsdk.core import connection
 from rxsdk.core.reconnect import ReconnectPolicy
 from rxsdk.errors import ConnectFailed, ConnectionLost, HeartbeatTimeout
 from tests.core.fakes import Rig, turns, until
@@ -449,6 +450,64 @@ def test_frames_wait_in_the_machine_while_the_transport_is_full() -> None:
         assert rig.server.received == [b"1"]
 
     play(scene)
+
+
+# -- resting
+
+
+def test_while_it_rests_nothing_is_read() -> None:
+    async def scene(rig: Rig) -> None:
+        rig.connection.rest()  # there is nothing to be read
+        await rig.up()
+        rig.connection.rest()
+        rig.connection.rest()
+        rig.server.send(b"a")
+        await turns()
+        assert "receive" not in rig.machine.verbs
+        rig.connection.read_on()
+        assert rig.machine.log[-1] == ("receive", b"a")
+        rig.connection.read_on()
+        rig.server.send(b"b")
+        assert rig.machine.log[-1] == ("receive", b"b")
+
+    play(scene)
+
+
+def test_it_reads_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.up()
+        rig.connection.rest()
+        rig.server.send(b"a")
+        await until(lambda: "receive" in rig.machine.verbs)
+
+    monkeypatch.setattr(connection, "_REST_S", 0.0)
+    play(scene)
+
+
+@pytest.mark.parametrize("given_up", [True, False])
+def test_a_transport_that_is_lost_or_given_up_does_not_rest(given_up: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.up()
+        rig.connection.rest()
+        rig.server.send(b"a")
+        first = rig.transports[0]
+        if given_up:
+            rig.connection.drop(ConnectionLost("no more of it"))
+            assert not first._is_paused
+            assert "receive" not in rig.machine.verbs
+        else:
+            rig.server.drop()
+        await until(lambda: rig.clock.timers)
+        rig.connection.reconnect_now()
+        await rig.connected(2)
+        rig.server.send(b"b")
+        assert rig.machine.log[-1] == ("receive", b"b")
+
+    monkeypatch.setattr(connection, "_REST_S", 60.0)
+    play(scene)
+
+
+# -- deadlines
 
 
 def test_the_timer_rings_at_the_deadline_and_is_set_again() -> None:
