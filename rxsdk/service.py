@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -66,6 +68,7 @@ class Service(Generic[C, M]):
         self._config = self._checked(config)
         self._connect = connect
         self._given_clock = clock
+        self._alone = (os.getpid(), threading.RLock())
         self._prepare()
 
     def _prepare(self) -> None:
@@ -97,6 +100,16 @@ class Service(Generic[C, M]):
             ConfigurationError: no config was ever given, or another one than it is open with.
         """
         self._checked(config)
+        with self._deciding():
+            return self._opened(config)
+
+    def _deciding(self) -> AbstractContextManager[Any]:
+        """Any thread may open it or close it, also two in one moment. In a forked child no other does."""
+        if self._alone[0] != os.getpid():
+            self._alone = (os.getpid(), threading.RLock())
+        return self._alone[1]
+
+    def _opened(self, config: C | None) -> Stream[M]:
         if self._life.is_open:
             if config not in (None, self._config):
                 raise ConfigurationError("config", "differs from the one in use; close() first")
@@ -117,7 +130,8 @@ class Service(Generic[C, M]):
         Streams and watches complete, calls not written end with `CallNotSent`, unanswered ones with
         `CallOutcomeUnknown`. The returned call settles when nothing runs any more. Closing twice does no harm.
         """
-        return self._life.close()
+        with self._deciding():
+            return self._life.close()
 
     def suspend(self) -> None:
         """Disconnect for a while: the app goes to the background or the machine to sleep. Calls wait."""

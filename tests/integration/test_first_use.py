@@ -123,6 +123,46 @@ def test_a_cache_that_fails_is_told_and_harms_nothing(emulator: Emulator, unhand
         assert [type(error) for error in unhandled] == [ZeroDivisionError]
 
 
+def test_opened_by_two_threads_at_once_it_is_opened_once(emulator: Emulator) -> None:
+    api = ApiService(emulator.config())
+    streams: list[Any] = []
+    other = threading.Thread(target=lambda: streams.append(api.init()))
+    open_inside = api._inside.open
+
+    def open_and_let_the_other_come(*arguments: Any) -> None:
+        other.start()
+        other.join(0.1)  # it may have to wait for this one
+        open_inside(*arguments)
+
+    api._inside.open = open_and_let_the_other_come  # type: ignore[method-assign]
+    streams.append(api.init())
+    other.join()
+    assert streams[0] is streams[1]
+    assert api.call("staff/read").result().status == 200
+    assert emulator.connections == 1
+    api.close().result()
+
+
+def test_closed_by_another_thread_while_it_is_opened_it_is_closed(emulator: Emulator) -> None:
+    api = ApiService(emulator.config())
+    closings: list[Any] = []
+    other = threading.Thread(target=lambda: closings.append(api.close()))
+    open_inside = api._inside.open
+
+    def open_and_let_the_other_come(*arguments: Any) -> None:
+        other.start()
+        other.join(0.1)
+        open_inside(*arguments)
+
+    api._inside.open = open_and_let_the_other_come  # type: ignore[method-assign]
+    api.init()
+    other.join()
+    assert closings[0].result(10).name == api.state.name == "closed"
+    with pytest.raises(CallNotSent, match="the service is closed"):
+        api.call("staff/read").result()
+    wait_until(lambda: emulator.connections == 0)
+
+
 def test_signing_in_is_told_though_the_cache_is_not_done_when_the_loop_ends(emulator: Emulator) -> None:
     entered, let_go = threading.Event(), threading.Event()
 

@@ -228,6 +228,29 @@ def test_after_a_fork_the_childs_service_says_so(api: ApiService) -> None:
     assert api.call("staff/read").result().status == 200
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_forked_while_another_thread_closes_it_the_child_can_close_it_too(api: ApiService) -> None:
+    entered, let_go = threading.Event(), threading.Event()
+
+    def close_slowly() -> None:
+        with api._deciding():
+            entered.set()
+            let_go.wait(10)
+
+    other = threading.Thread(target=close_slowly)
+    other.start()
+    entered.wait()
+    child = fork()
+    if child == 0:
+        try:
+            os._exit(api.close().result(5).name != "closed")
+        finally:
+            os._exit(2)
+    let_go.set()
+    other.join()
+    assert os.waitpid(child, 0)[1] == 0
+
+
 def test_a_service_can_be_opened_again(config: Any, emulator: Emulator, no_thread_left: None) -> None:
     api = ApiService(config)
     for _ in range(3):
