@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from struct import iter_unpack
 
 from websockets.frames import apply_mask  # type: ignore[attr-defined]
@@ -17,6 +18,7 @@ from websockets.frames import apply_mask  # type: ignore[attr-defined]
 __all__ = ["frame_head", "frame_size", "framed", "take_messages"]
 
 
+@lru_cache(maxsize=256)  # the messages of an application are of few sizes, which are asked for again and again
 def frame_head(first: int, size: int) -> bytes:
     """What stands before the mask of a frame whose payload is of ``size`` bytes, and whose first byte is ``first``."""
     if size < 126:
