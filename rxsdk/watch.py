@@ -260,7 +260,7 @@ class _Opening(Multicast[Any]):
         if request is not None:
             self._watch.inside.withdraw(request)
 
-    def reply(self, res: Res[Any], *, final: bool, **_again: object) -> None:
+    def reply(self, res: Res[Any], final: bool, *_again: object) -> None:
         """The server says that the watch was made, or that something has changed."""
         if final:
             self._request = None

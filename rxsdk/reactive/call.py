@@ -180,7 +180,7 @@ class Outcome(HotStream[T]):
 
     # -- for the service, on its loop
 
-    def reply(self, answer: Any, *, final: bool, again: Callable[[Any], Any] | None = None, of: Any = None) -> None:
+    def reply(self, answer: Any, final: bool, again: Callable[[Any], Any] | None = None, of: Any = None) -> None:
         """The server answered; ``final`` is false while a watch goes on.
 
         Where ``again(of)`` makes the answer anew, only ``of`` is kept for those who come late: of thousands of watches,
