@@ -128,7 +128,9 @@ class Service(Generic[C, M]):
         """Write what can be written, say goodbye and end; closing has begun when this returns.
 
         Streams and watches complete, calls not written end with `CallNotSent`, unanswered ones with
-        `CallOutcomeUnknown`. The returned call settles when nothing runs any more. Closing twice does no harm.
+        `CallOutcomeUnknown`. The returned call settles when nothing runs any more: subscribers are given all that came
+        for them first, however long they take. ``result(timeout_s)`` waits no longer than that; who has no use for the
+        rest disposes its subscription before. Closing twice does no harm.
         """
         with self._deciding():
             return self._life.close()

@@ -31,7 +31,11 @@ __all__ = ["Connection"]
 _LOOK_AT_CLOCKS_S = 5.0
 _SLEPT_S = 3.0
 _REST_S = 0.05
-"""So long at most nothing is read, replies and heartbeats neither, while what was read before is delivered."""
+"""So long at most nothing is read while what was read before is delivered."""
+_RESTS_S = 3.0
+"""For so long it may rest again and again: answers to heartbeats, which have seconds, wait behind the rest."""
+_NO_REST_S = 1.0
+"""Then it reads for so long at least."""
 
 _log = logging.getLogger("rxsdk.connection")
 
@@ -111,6 +115,8 @@ class Connection:
         self._clock_timer: Timer | None = None
         self._clocks_apart = 0.0
         self._resting: asyncio.TimerHandle | None = None
+        self._rests_since = -math.inf
+        self._read_on_at = -math.inf
         self._task: asyncio.Task[None] | None = None
 
     # -- what the service asks; all on the loop
@@ -176,7 +182,12 @@ class Connection:
 
     def rest(self) -> None:
         """Read nothing until `read_on`, or for a moment: those who are to be told of it need the time."""
-        if self._transport is not None and self._resting is None:
+        if self._transport is None or self._resting is not None:
+            return
+        now = self._loop.time()
+        if now - self._read_on_at > _NO_REST_S:
+            self._rests_since = now
+        if now - self._rests_since <= _RESTS_S:
             self._transport.pause_reading()
             self._resting = self._loop.call_later(_REST_S, self.read_on)
 
@@ -185,6 +196,7 @@ class Connection:
         if self._resting is not None:
             self._resting.cancel()
             self._resting = None
+            self._read_on_at = self._loop.time()
             if self._transport is not None:
                 self._transport.resume_reading()
 

@@ -11,7 +11,8 @@ as the slice of that turn goes. So what was made of the messages dies young inst
 When a mailbox fills faster than it empties (`Dispatcher.hurry`), the reader may be to blame: it gets more of the
 processor, or of the interpreter, than delivery does. So the loop breathes less often; beside a thread, the reader rests
 after each turn until that mailbox is empty, and what a server sends in a flood waits at the socket. If the mailbox goes
-on filling nevertheless, its owner is slow: past `_SLOW_AT` nobody rests for him, and it runs over.
+on filling nevertheless, its owner is slow: past `_SLOW_AT` nobody rests for him, and it runs over. Nor does the reader
+rest for longer than heartbeats can wait.
 """
 
 from __future__ import annotations

@@ -484,6 +484,30 @@ def test_it_reads_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     play(scene)
 
 
+def test_it_does_not_rest_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer to a heartbeat may be behind what it does not read."""
+
+    def rests() -> bool:
+        rig.connection.rest()
+        rested: bool = rig.transports[0]._is_paused
+        rig.connection.read_on()
+        return rested
+
+    async def scene(given: Rig) -> None:
+        nonlocal rig
+        rig = await given.up()
+        assert [rests(), rests()] == [True, True]
+        monkeypatch.setattr(connection, "_RESTS_S", -1.0)  # it has rested for longer
+        assert [rests(), rests()] == [False, False]
+        monkeypatch.setattr(connection, "_RESTS_S", 3.0)
+        monkeypatch.setattr(connection, "_NO_REST_S", -1.0)  # it has read for longer
+        assert rests()
+
+    rig: Any = None
+    monkeypatch.setattr(connection, "_NO_REST_S", 60.0)
+    play(scene)
+
+
 @pytest.mark.parametrize("given_up", [True, False])
 def test_a_transport_that_is_lost_or_given_up_does_not_rest(given_up: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(rig: Rig) -> None:
