@@ -58,9 +58,8 @@ class _Road:
         return getattr(self._transport, name)
 
 
-def disordered(config: ChatConfig, chance: random.Random, calm: threading.Event | None = None) -> Connect:
+def disordered(config: ChatConfig, chance: random.Random, calm: threading.Event) -> Connect:
     """What opens such roads; once it is ``calm`` they are as any others."""
-    calm = calm or threading.Event()
     open_inner = connector(config, ChatMachine)
 
     async def open_transport() -> Transport:
