@@ -329,10 +329,11 @@ def test_a_session_that_ends_while_files_wait_to_start_over_ends_them(
 ) -> None:
     """They are not for whoever, or nobody, is signed in when the connection is back."""
 
-    async def at_once(*_: Any) -> None:
-        """No pause: it waits for its turn on the main connection."""
+    async def until_it_has_to_wait_for_its_turn(*_: Any) -> None:
+        while api.inited:
+            await asyncio.sleep(0)
 
-    monkeypatch.setattr(uploader_module.Uploader, "_pause", at_once)
+    monkeypatch.setattr(uploader_module.Uploader, "_pause", until_it_has_to_wait_for_its_turn)
     with signed_in(emulator) as api:
         emulator.silence("file/upload")
         call = upload(api, file=file(10))
