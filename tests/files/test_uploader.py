@@ -330,7 +330,7 @@ def test_a_session_that_ends_while_files_wait_to_start_over_ends_them(
     """They are not for whoever, or nobody, is signed in when the connection is back."""
 
     async def until_it_has_to_wait_for_its_turn(*_: Any) -> None:
-        while api.inited:
+        while api.inited:  # noqa: ASYNC110 - in the very turn in which it is not any more
             await asyncio.sleep(0)
 
     monkeypatch.setattr(uploader_module.Uploader, "_pause", until_it_has_to_wait_for_its_turn)
