@@ -149,7 +149,7 @@ class Dispatcher:
         self._fed_by: asyncio.AbstractEventLoop | None = None  # the loop that jobs are posted on
         self._reader: Reader | None = None  # who posts them
         self._has_rested = False
-        self._pressed: list[Pressed] = []  # for whom it may have to rest
+        self._pressed: tuple[Pressed, ...] = ()  # for whom it may have to rest
         self._turns = 0
         self._turn_goes_on = False
         self._thread: SdkThread | None = None
@@ -245,7 +245,7 @@ class Dispatcher:
         """A mailbox fills faster than it empties: loop and reader leave more time to deliver; with `lock` held."""
         self._slice_s = _HURRIED_SLICE_S
         if self._reader is not None and pressed not in self._pressed:
-            self._pressed.append(pressed)
+            self._pressed = (*self._pressed, pressed)
 
     def called(self) -> Any:
         """The subscription whose callback runs at this moment, on whatever thread; None when none does."""
@@ -289,7 +289,7 @@ class Dispatcher:
         self._turn = threading.Lock()
         self._jobs = deque()
         self._laggards.clear()
-        self._pressed.clear()
+        self._pressed = ()
         _late.jobs.clear()
         self._closed = True
         self._thread = None
@@ -347,7 +347,7 @@ class Dispatcher:
     def _relieve(self) -> None:
         """Let the reader read on when those for whom it rests have all, or are none any more."""
         with self.lock:
-            self._pressed = [one for one in self._pressed if one.pressure]
+            self._pressed = tuple(one for one in self._pressed if one.pressure)
             if self._pressed or not self._has_rested or self._reader is None or self._fed_by is None:
                 return
             self._has_rested = False

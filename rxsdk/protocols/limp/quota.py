@@ -47,21 +47,23 @@ class Pace:
     """When the next message may be written on this connection. Heartbeats always may: they are written first."""
 
     def __init__(self, policy: QuotaPolicy) -> None:
-        self._limit = policy.messages_per_minute
-        self._written: deque[float] = deque(maxlen=self._limit or 0)  # when the latest were, as many as are allowed
+        limit = policy.messages_per_minute
+        # When the latest were, as many as are allowed; without a limit none, as an empty one takes 0.7 KiB.
+        self._written: deque[float] | None = None if limit is None else deque(maxlen=limit)
         self.opens_at = _EVER
         """When the next message may be written."""
 
     def connected(self) -> None:
         """The server counts each connection by itself."""
-        self._written.clear()
+        if self._written is not None:
+            self._written.clear()
         self.opens_at = _EVER
 
     def written(self, now: float) -> None:
         """A message went out."""
-        if self._limit is not None:
+        if self._written is not None:
             self._written.append(now)
-            if len(self._written) == self._limit:
+            if len(self._written) == self._written.maxlen:
                 self.opens_at = max(self.opens_at, self._written[0] + _WINDOW_S)
 
     def refused(self, now: float) -> float:
