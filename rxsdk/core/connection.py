@@ -30,12 +30,8 @@ __all__ = ["Connection"]
 
 _LOOK_AT_CLOCKS_S = 5.0
 _SLEPT_S = 3.0
-_REST_S = 0.05
-"""So long at most nothing is read while what was read before is delivered."""
-_RESTS_S = 3.0
-"""For so long it may rest again and again: answers to heartbeats, which have seconds, wait behind the rest."""
-_NO_REST_S = 1.0
-"""Then it reads for so long at least."""
+_REST_S = 0.002
+"""About twice as long as it takes to read and decode 64 KiB of small messages, which is what a turn reads."""
 
 _log = logging.getLogger("rxsdk.connection")
 
@@ -74,8 +70,6 @@ class Connection:
     _suspended = False
     _suspension: ConnectionLost | None = None
     _resting: asyncio.TimerHandle | None = None
-    _rests_since = -math.inf
-    _read_on_at = -math.inf
 
     def __init__(
         self,
@@ -183,22 +177,15 @@ class Connection:
             self._wake()
 
     def rest(self) -> None:
-        """Read nothing until `read_on`, or for a moment: those who are to be told of it need the time."""
-        if self._transport is None or self._resting is not None:
-            return
-        now = self._loop.time()
-        if now - self._read_on_at > _NO_REST_S:
-            self._rests_since = now
-        if now - self._rests_since <= _RESTS_S:
+        """Read nothing for a moment, and leave the interpreter to whoever delivers what was read."""
+        if self._transport is not None and self._resting is None:
             self._transport.pause_reading()
-            self._resting = self._loop.call_later(_REST_S, self.read_on)
+            self._resting = self._loop.call_later(_REST_S, self._read_on)
 
-    def read_on(self) -> None:
-        """The rest, if this is one, is over."""
+    def _read_on(self) -> None:
         if self._resting is not None:
             self._resting.cancel()
             self._resting = None
-            self._read_on_at = self._loop.time()
             if self._transport is not None:
                 self._transport.resume_reading()
 
@@ -256,7 +243,7 @@ class Connection:
         if self._link is not None:
             self._link.connection = None
             self._link = None
-        self.read_on()  # or the goodbye would not be heard
+        self._read_on()  # or the goodbye would not be heard
         self._transport = None
 
     # -- how it ends

@@ -10,9 +10,8 @@ as the slice of that turn goes. So what was made of the messages dies young inst
 
 When a mailbox fills faster than it empties (`Dispatcher.hurry`), the reader may be to blame: it gets more of the
 processor, or of the interpreter, than delivery does. So the loop breathes less often; beside a thread, the reader rests
-after each turn until that mailbox is empty, and what a server sends in a flood waits at the socket. If the mailbox goes
-on filling nevertheless, its owner is slow: past `_SLOW_AT` nobody rests for him, and it runs over. Nor does the reader
-rest for longer than heartbeats can wait.
+for a moment after each turn. It waits for nobody: if the mailbox goes on filling nevertheless, its owner is slow, and
+past `_SLOW_AT` no moment is left to him.
 """
 
 from __future__ import annotations
@@ -39,8 +38,8 @@ SLICE_S = 0.005
 """For so long observers are called before the loop may do something else."""
 
 _HURRIED_SLICE_S = 0.05
-_SLOW_AT = 0.75
-"""So full the mailbox of a slow subscriber is. From half of it on, some turns may go wrong: processors are shared."""
+_SLOW_AT, _EASY_AT = 0.75, 0.25
+"""So full the mailbox of a slow subscriber is; and one that was half full and is none too full any more."""
 
 _STOCK_POLICY = DeliveryPolicy()
 _log = logging.getLogger("rxsdk")
@@ -110,16 +109,6 @@ class Slow(Protocol):
         """One did."""
 
 
-class Reader(Protocol):
-    """Who reads what is to be delivered; called on its loop."""
-
-    def rest(self) -> None:
-        """Read nothing until `read_on`, or for a moment."""
-
-    def read_on(self) -> None:
-        """The rest is over."""
-
-
 class Dispatcher:
     """Runs the jobs of one service in order. Jobs may be posted from any thread, before it has a place to run too.
 
@@ -147,9 +136,8 @@ class Dispatcher:
         self._slice_ends = 0.0  # that of this turn of the loop
         self.loop: asyncio.AbstractEventLoop | None = None  # the caller's, if jobs run on that
         self._fed_by: asyncio.AbstractEventLoop | None = None  # the loop that jobs are posted on
-        self._reader: Reader | None = None  # who posts them
-        self._has_rested = False
-        self._pressed: tuple[Pressed, ...] = ()  # for whom it may have to rest
+        self._rest: Callable[[], None] | None = None  # lets who posts them do nothing for a moment
+        self._pressed: tuple[Pressed, ...] = ()  # for whom that may be due
         self._turns = 0
         self._turn_goes_on = False
         self._thread: SdkThread | None = None
@@ -164,11 +152,11 @@ class Dispatcher:
             self._call_slice(loop)
 
     def run_on_thread(
-        self, name: str, fed_by: asyncio.AbstractEventLoop | None = None, reader: Reader | None = None
+        self, name: str, fed_by: asyncio.AbstractEventLoop | None = None, rest: Callable[[], None] | None = None
     ) -> None:
-        """Run jobs on a thread of their own; most are posted on the loop ``fed_by``, by ``reader``."""
+        """Run jobs on a thread of their own; most are posted on the loop ``fed_by``, by a reader that can ``rest``."""
         self._fed_by = fed_by
-        self._reader = reader
+        self._rest = rest
         self._thread = SdkThread(name, self._run)
         self._thread.start()
         if self._jobs:
@@ -193,10 +181,9 @@ class Dispatcher:
         A reader that has more to hand up calls this in between, so that what it made dies young. Beside a thread, it is
         told to rest where that is due.
         """
-        if self.loop is None:
-            if self._pressed:
-                self._let_reader_rest()
-        elif self._due and time.perf_counter() < self._slice_ends:
+        if self._pressed:
+            self._let_reader_rest()
+        elif self.loop is not None and self._due and time.perf_counter() < self._slice_ends:
             try:
                 self._run_jobs(self._slice_ends)
             except BaseException as out:
@@ -244,7 +231,7 @@ class Dispatcher:
     def hurry(self, pressed: Pressed) -> None:
         """A mailbox fills faster than it empties: loop and reader leave more time to deliver; with `lock` held."""
         self._slice_s = _HURRIED_SLICE_S
-        if self._reader is not None and pressed not in self._pressed:
+        if self._rest is not None and pressed not in self._pressed:
             self._pressed = (*self._pressed, pressed)
 
     def called(self) -> Any:
@@ -334,25 +321,14 @@ class Dispatcher:
             self._tokens.get()
             self._due = False
             self._run_jobs()
-            if self._pressed:
-                self._relieve()
 
     def _let_reader_rest(self) -> None:
+        assert self._rest is not None
         with self.lock:
-            must_rest = any(0 < one.pressure <= _SLOW_AT for one in self._pressed)
-            self._has_rested = self._has_rested or must_rest
-        if must_rest and self._reader is not None:
-            self._reader.rest()
-
-    def _relieve(self) -> None:
-        """Let the reader read on when those for whom it rests have all, or are none any more."""
-        with self.lock:
-            self._pressed = tuple(one for one in self._pressed if one.pressure)
-            if self._pressed or not self._has_rested or self._reader is None or self._fed_by is None:
-                return
-            self._has_rested = False
-        with suppress(RuntimeError):  # it has closed, and nobody reads there any more
-            self._fed_by.call_soon_threadsafe(self._reader.read_on)
+            pressures = [(one.pressure, one) for one in self._pressed]
+            self._pressed = tuple(one for pressure, one in pressures if pressure > _EASY_AT)
+        if any(_EASY_AT < pressure <= _SLOW_AT for pressure, _ in pressures):
+            self._rest()
 
     @property
     def _has_work(self) -> bool:
@@ -391,8 +367,6 @@ class Dispatcher:
 
     def _give_turn(self, now: float) -> float:
         """The turn of a laggard; returns what time it is then."""
-        if self._pressed:
-            self._relieve()
         laggard = self._laggards.pop(0)
         if laggard.take_turn():
             self._laggards.append(laggard)

@@ -146,7 +146,7 @@ class Life:
             on_cancelled=self._cut_off,
         )
         if self.lease.is_own:
-            self.dispatcher.run_on_thread("rxsdk delivery", self.lease.loop, self.connection)
+            self.dispatcher.run_on_thread("rxsdk delivery", self.lease.loop, self.connection.rest)
         else:
             self.dispatcher.run_on_loop(self.lease.loop)
         self.is_open = self.is_used = True

@@ -1,8 +1,8 @@
 """``python -m tests.faults.flood``: a watch's events by the ten thousand in one go, and everybody hears them all.
 
 The server, in another process, writes them as fast as the socket takes them: many more than a mailbox holds. Each keeps
-the subscriber for ``--work`` microseconds; three seconds' work and a mailbox more is what can be heard whole on the
-service's own thread. Prints how far it lagged, and when a call was answered whose reply came behind the flood.
+the subscriber for ``--work`` microseconds; on the service's own thread one who takes longer for it than the server and
+the reader together runs over. Prints how far it lagged, and when a call was answered whose reply came behind the flood.
 """
 
 from __future__ import annotations

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -24,36 +25,17 @@ from tests.reactive.helpers import Notes
 from tests.reactive.test_mailboxes import Sleeper, emit
 
 
-class Reader:
-    """Notes when it is to rest, and when to read on."""
-
-    def __init__(self) -> None:
-        self.rests = 0
-        self.reads_on = threading.Event()
-
-    def rest(self) -> None:
-        self.rests += 1
-
-    def read_on(self) -> None:
-        self.reads_on.set()
-
-
 @contextmanager
-def delivering(reader: Reader) -> Iterator[Dispatcher]:
-    """A dispatcher on a thread of its own, for the ``reader`` on a loop that runs on another."""
-    dispatcher, loop = Dispatcher(), asyncio.new_event_loop()
+def delivering(rest: Callable[[], None]) -> Iterator[Dispatcher]:
+    """A dispatcher on a thread of its own, whose reader is to ``rest`` when that is called."""
+    dispatcher = Dispatcher()
     dispatcher.policy = DeliveryPolicy(mailbox_size=100)
-    reading = threading.Thread(target=loop.run_forever)
-    reading.start()
-    dispatcher.run_on_thread("rxsdk test delivery", loop, reader)
+    dispatcher.run_on_thread("rxsdk test delivery", None, rest)
     try:
         yield dispatcher
     finally:
         dispatcher.close(lambda: None)
         dispatcher.join()
-        loop.call_soon_threadsafe(loop.stop)
-        reading.join()
-        loop.close()
 
 
 @contextmanager
@@ -66,44 +48,44 @@ def nothing_delivered(dispatcher: Dispatcher) -> Iterator[None]:
         gate.set()
 
 
-def test_when_a_mailbox_is_half_full_the_reader_rests_until_all_is_delivered() -> None:
-    reader, notes = Reader(), Notes()
-    with delivering(reader) as dispatcher:
-        stream: Multicast[int] = Multicast(dispatcher)
-        stream.subscribe(notes)
-        with nothing_delivered(dispatcher):
-            emit(stream, range(50))
-            dispatcher.run_due()
-            assert reader.rests == 0
-            emit(stream, range(50, 52))
-            dispatcher.run_due()
-            dispatcher.run_due()  # after the next turn
-            assert reader.rests == 2
-            assert not reader.reads_on.is_set()
-        assert reader.reads_on.wait(5)
-        dispatcher.run_due()
-        assert reader.rests == 2
-    assert notes.values == list(range(52))
-
-
-def test_if_a_mailbox_goes_on_filling_the_reader_rests_no_more() -> None:
-    reader, notes = Reader(), Notes()
-    with delivering(reader) as dispatcher:
+def test_from_half_of_a_mailbox_to_three_quarters_the_reader_rests_after_each_turn() -> None:
+    rest, notes = Mock(), Notes()
+    with delivering(rest) as dispatcher:
         stream: Multicast[int] = Multicast(dispatcher)
         stream.subscribe(notes)
         with nothing_delivered(dispatcher):
             for value in range(90):
+                assert rest.call_count == min(25, max(0, value - 50))
                 stream.emit(value)
                 dispatcher.run_due()
-        assert reader.rests == 25  # from 51 to 75
-        assert reader.reads_on.wait(5)
+        wait_until(lambda: len(notes.values) == 90)
+        dispatcher.run_due()
+        assert rest.call_count == 25
     assert notes.values == list(range(90))
 
 
-def test_the_reader_rests_for_who_is_behind_too() -> None:
+def test_it_rests_until_a_quarter_is_left() -> None:
+    def on_next(_: int) -> None:
+        assert permits.acquire(timeout=10)
+
+    rest, permits = Mock(), threading.Semaphore(0)
+    with delivering(rest) as dispatcher:
+        stream: Multicast[int] = Multicast(dispatcher)
+        subscription = stream.subscribe(on_next)
+        emit(stream, range(60))
+        wait_until(lambda: subscription.lag == 59)  # the first has begun
+        for left, rests in ((40, 1), (26, 2), (25, 2), (10, 2)):
+            permits.release(subscription.lag - left)
+            wait_until(lambda left=left: subscription.lag == left)  # type: ignore[misc]
+            dispatcher.run_due()
+            assert rest.call_count == rests
+        permits.release(60)
+
+
+def test_it_rests_for_who_is_behind_too() -> None:
     """He may be behind because of the reader: it takes the interpreter while his callback waits for a socket."""
-    reader, slow, fast = Reader(), Sleeper(), Notes()
-    with delivering(reader) as dispatcher:
+    rest, slow, fast = Mock(), Sleeper(), Notes()
+    with delivering(rest) as dispatcher:
         stream: Multicast[int] = Multicast(dispatcher)
         stream.subscribe(slow)
         stream.buffered(1000, on_overflow="error").subscribe(fast)
@@ -113,37 +95,34 @@ def test_the_reader_rests_for_who_is_behind_too() -> None:
         wait_until(lambda: len(fast.values) == 10 and len(slow.values) == 3)  # the third in a turn of its own
         emit(stream, range(10, 70))
         dispatcher.run_due()
-        assert reader.rests == 1
-        slow.permit(1)
-        wait_until(lambda: len(fast.values) == 70)
-        assert not reader.reads_on.is_set()
+        assert rest.call_count == 1
         slow.permit(1000)
-        assert reader.reads_on.wait(10)
-        assert len(slow.values) == 70
+        wait_until(lambda: len(slow.values) == 70)
+        dispatcher.run_due()
+        assert rest.call_count == 1
     assert fast.values == slow.values == list(range(70))
 
 
 def test_nobody_rests_for_who_has_left_or_was_let_go() -> None:
-    reader, notes, others = Reader(), Notes(), Notes()
-    with delivering(reader) as dispatcher:
+    rest, notes, others = Mock(), Notes(), Notes()
+    with delivering(rest) as dispatcher:
         stream: Multicast[int] = Multicast(dispatcher)
         stream.subscribe(notes)
         leaving = stream.subscribe(others)
         with nothing_delivered(dispatcher):
             emit(stream, range(60))
             dispatcher.run_due()
-            assert reader.rests == 1
+            assert rest.call_count == 1
             emit(stream, range(60, 101))
             leaving.dispose()
             dispatcher.run_due()
-            assert reader.rests == 1
+            assert rest.call_count == 1
         assert notes.over.wait(5)
-        assert reader.reads_on.wait(5)
     assert notes.values == list(range(100))
     assert isinstance(notes.error, DeliveryOverflow)
 
 
-def test_a_flood_waits_at_the_transport_and_is_heard_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_the_reader_rests_a_flood_waits_at_the_transport(monkeypatch: pytest.MonkeyPatch) -> None:
     class Telling(ScriptedMachine):
         def receive(self, frame: bytes, now: float) -> None:
             self.happened.append(frame)
@@ -171,7 +150,6 @@ def test_a_flood_waits_at_the_transport_and_is_heard_whole(monkeypatch: pytest.M
         asyncio.run_coroutine_threadsafe(flood(), life.lease.loop).result(10)
         client: Any = servers[0].client
         assert len(client._waiting) == 500 - 51
-    wait_until(lambda: len(notes.values) == 500)
-    assert notes.values == [b"%d" % number for number in range(500)]
-    assert notes.error is None
+    wait_until(lambda: len(notes.values) == 51)
+    assert notes.values == [b"%d" % number for number in range(51)]
     life.close().result(5)
