@@ -94,7 +94,7 @@ class ByLane:
             await self._may_go(job, lane)
             request = job.request.anew()
             request.may_watch = False  # it would end with the lane
-            answer = job.submit(request, lane)
+            answer = job.submit(request, lane, refusals)
             try:
                 return await self._outcome(lane, request, answer)
             except CallRejected as error:

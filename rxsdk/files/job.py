@@ -128,10 +128,10 @@ class Job:
         """Whether the server may have heard of the call itself, now or before it started over."""
         return self.is_written or self.was_lost
 
-    def submit(self, request: Request, line: Line) -> Answer:
-        """Send the call itself, as ``request``."""
+    def submit(self, request: Request, line: Line, refusals: Refusals | None = None) -> Answer:
+        """Send the call itself, as ``request``; with ``refusals``, one that lets it wait leaves it unwritten."""
         self.sent, self._line = request, line
-        answer = request.listener = Answer()
+        answer = request.listener = Answer() if refusals is None else _CallAnswer(self, refusals)
         line.submit(request)
         return answer
 
@@ -172,6 +172,21 @@ class Job:
         self.meter.paused(is_held)
 
 
+class _CallAnswer(Answer):
+    """To the call itself. Refused and to be sent again, it is unwritten at once, not when its task wakes up."""
+
+    def __init__(self, job: Job, refusals: Refusals) -> None:
+        super().__init__()
+        self._job = job
+        self._refusals = refusals
+
+    def fail(self, error: RxSdkError) -> None:
+        """See `Answer.fail`."""
+        if self._refusals.lets_wait(error):
+            self._job.sent = None
+        super().fail(error)
+
+
 class Refusals:
     """How often one message of ``job`` was refused."""
 
@@ -179,13 +194,18 @@ class Refusals:
         self._job = job
         self._count = 0
 
-    def note(self, error: CallRejected) -> None:
-        """Return when the message is to wait for the next minute.
+    def lets_wait(self, error: RxSdkError) -> bool:
+        """Whether the message that ended with ``error`` is to wait for the next minute.
 
-        What was refused for quota was not processed, and may wait if the call may wait so long. Else raise ``error``.
+        What was refused for quota was not processed, and may wait if the call may wait so long.
         """
-        self._count += 1
         patience_s = self._job.request.queue_timeout_s
         may_wait = self._job.waits_for_quota and (patience_s is None or patience_s >= QUOTA_WINDOW_S)
-        if error.status != 429 or not may_wait or self._count >= _MOST_REFUSALS:
+        is_for_quota = isinstance(error, CallRejected) and error.status == 429
+        return is_for_quota and may_wait and self._count < _MOST_REFUSALS - 1
+
+    def note(self, error: CallRejected) -> None:
+        """Return when the message is to wait for the next minute; else raise ``error``."""
+        if not self.lets_wait(error):
             raise error
+        self._count += 1

@@ -15,6 +15,7 @@ from rxsdk import CallCancelled, CallNotSent, CallRejected, InvalidCall
 from rxsdk.emulator import Emulator
 from rxsdk.files import uploader as uploader_module
 from rxsdk.files.lane import Lane
+from rxsdk.protocols.limp.events import CallFailed
 from rxsdk.protocols.limp.request import Request
 from tests.conftest import wait_until
 from tests.files.wire import CHUNK, Watcher, content, file, signed_in, stored, upload
@@ -344,6 +345,73 @@ def test_a_session_that_ends_while_files_wait_to_start_over_ends_them(
         with pytest.raises(CallNotSent, match="the session changed while its files went up"):
             call.result()
         assert [got[1] for got in endpoints(emulator)].count("file/upload") == 1
+
+
+@pytest.fixture
+def at_the_refusal_of_the_call(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
+    """What is put in here happens in the turn of the loop in which a call is refused, before its task wakes."""
+    acts: list[Callable[[], object]] = []
+    handle = Lane._handle_one
+
+    def handle_and_act(lane: Lane, event: Any) -> Any:
+        lost = handle(lane, event)
+        if isinstance(event, CallFailed) and event.request.endpoint == "archive/create":
+            acts.pop()()
+        return lost
+
+    monkeypatch.setattr(Lane, "_handle_one", handle_and_act)
+    return acts
+
+
+def test_a_session_that_changes_as_the_call_is_refused_for_quota_ends_it(
+    emulator: Emulator, at_the_refusal_of_the_call: list[Callable[[], object]]
+) -> None:
+    with signed_in(emulator, queue_timeout_s=100.0) as api:
+        uploader = api._inside._files().uploader
+        emulator.refuse_next("archive/create", 429, "CORE_REQ_SESSION_QUOTA_HIT")
+        at_the_refusal_of_the_call.append(lambda: uploader.session_changed(same_user=False))
+        with pytest.raises(CallNotSent, match="the session changed while its files went up"):
+            upload(api, file=file(10)).result(10)
+        assert stored(emulator) == {}
+
+
+def test_a_session_renewed_as_the_call_is_refused_for_quota_brings_it_to_another_lane(
+    emulator: Emulator, at_the_refusal_of_the_call: list[Callable[[], object]]
+) -> None:
+    with signed_in(emulator, queue_timeout_s=100.0) as api:
+        uploader = api._inside._files().uploader
+        emulator.refuse_next("archive/create", 429, "CORE_REQ_SESSION_QUOTA_HIT")
+        at_the_refusal_of_the_call.append(lambda: uploader.session_changed(same_user=True))
+        upload(api, file=file(10)).result(10)
+        assert [got for got in endpoints(emulator) if got[1] == "archive/create"] == [
+            (2, "archive/create"),
+            (3, "archive/create"),
+        ]
+        assert stored(emulator) == {"a": {"file": content(10)}}
+
+
+def test_a_call_cancelled_as_it_is_refused_for_quota_says_that_it_did_not_run(
+    emulator: Emulator, at_the_refusal_of_the_call: list[Callable[[], object]]
+) -> None:
+    with signed_in(emulator, queue_timeout_s=100.0) as api:
+        uploader = api._inside._files().uploader
+        emulator.refuse_next("archive/create", 429, "CORE_REQ_SESSION_QUOTA_HIT")
+        at_the_refusal_of_the_call.append(lambda: [uploader.cancel(it, asked=True) for it in uploader._jobs])
+        with pytest.raises(CallCancelled) as caught:
+            upload(api, file=file(10)).result(10)
+        assert not caught.value.written
+
+
+def test_a_session_that_changes_as_the_call_is_refused_for_good_leaves_it_the_refusal(
+    emulator: Emulator, at_the_refusal_of_the_call: list[Callable[[], object]]
+) -> None:
+    with signed_in(emulator, queue_timeout_s=10.0) as api:  # the quota takes longer to open
+        uploader = api._inside._files().uploader
+        emulator.refuse_next("archive/create", 429, "CORE_REQ_SESSION_QUOTA_HIT")
+        at_the_refusal_of_the_call.append(lambda: uploader.session_changed(same_user=True))
+        with pytest.raises(CallRejected, match="CORE_REQ_SESSION_QUOTA_HIT"):
+            upload(api, file=file(10)).result(10)
+        assert [got[1] for got in endpoints(emulator)].count("archive/create") == 1
 
 
 def test_a_call_cancelled_just_before_its_write_says_that_it_was_not_written(
