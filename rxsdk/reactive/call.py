@@ -17,8 +17,8 @@ from typing import Any, TypeVar, cast
 from reactivex.internal.exceptions import SequenceContainsNoElementsError
 
 from rxsdk.core.loop import check_may_block, wake
-from rxsdk.errors import CallCancelled
-from rxsdk.reactive.delivery import Dispatcher
+from rxsdk.errors import CallCancelled, CallOutcomeUnknown
+from rxsdk.reactive.delivery import FORKED, Dispatcher
 from rxsdk.reactive.progress import UploadProgress
 from rxsdk.reactive.streams import NOTHING, HotStream, Multicast, Stream
 from rxsdk.reactive.subscription import Subscription, end, give
@@ -120,6 +120,8 @@ class Outcome(HotStream[T]):
         """See `HotStream.admit`."""
         dispatcher = self._dispatcher
         with dispatcher.lock:
+            if dispatcher.is_abandoned:
+                self._end_if_left_behind()
             if self._latest is NOTHING and not self._is_over:
                 self._join(subscription)
                 return
@@ -258,12 +260,30 @@ class Outcome(HotStream[T]):
     def when_settled(self, waiter: Callable[[], None]) -> None:
         """Call ``waiter`` once, at the first reply or the end: now if that was, else on the service's loop."""
         with self._dispatcher.lock:
+            if self._dispatcher.is_abandoned:
+                self._end_if_left_behind()
             if self._first is NOTHING and not self._is_over:
                 self._waiters = (*self._waiters, waiter)
                 return
         waiter()
 
     # -- inside
+
+    def _end_if_left_behind(self) -> None:
+        """In a forked child, with the lock held: end what nobody else ends, since it was between two hands at the fork.
+
+        (One thread had taken it from where it waited, and not put it yet where it would be found.) Whoever asked before
+        is told in the parent.
+        """
+        if not self._is_over:
+            self._in_step = self._apart = self._waiters = ()
+            self._left_behind()
+
+    def _left_behind(self) -> None:
+        if self._first is NOTHING:
+            self.fail(CallOutcomeUnknown(self.endpoint, FORKED))
+        else:
+            self.complete()
 
     def _tell_outcome(self) -> None:
         subscriptions, self._in_step = self._in_step, ()

@@ -32,10 +32,13 @@ from typing import Any, Protocol, TypeVar
 from rxsdk.core.loop import SdkThread, running_loop
 from rxsdk.core.mailbox import DeliveryPolicy
 
-__all__ = ["SLICE_S", "Dispatcher", "Laggard", "let_out", "report_unhandled"]
+__all__ = ["FORKED", "SLICE_S", "Dispatcher", "Laggard", "let_out", "report_unhandled"]
 
 SLICE_S = 0.005
 """For so long observers are called before the loop may do something else."""
+
+FORKED = "this process was forked from the one that opened the service; open one here"
+"""Why nothing comes any more of a service whose dispatcher was abandoned."""
 
 _HURRIED_SLICE_S = 0.05
 _SLOW_AT, _EASY_AT = 0.75, 0.25

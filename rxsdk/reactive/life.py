@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
+import math
 import os
 import threading
 import time
@@ -39,8 +40,9 @@ from rxsdk.core.transport import Connect
 from rxsdk.errors import ConnectFailed, RxSdkError
 from rxsdk.protocols.contract import Machine
 from rxsdk.reactive.call import Call
-from rxsdk.reactive.delivery import Dispatcher
+from rxsdk.reactive.delivery import FORKED, Dispatcher
 from rxsdk.reactive.streams import Multicast, Stream
+from rxsdk.reactive.subscription import Subscription
 
 __all__ = ["Life"]
 
@@ -48,23 +50,48 @@ T = TypeVar("T")
 _log = logging.getLogger("rxsdk")
 _ENDS = frozenset({"closing", "closed", "failed"})
 _EXIT_S = 2.0
-_FORKED = "this process was forked from the one that opened the service; open one here"
+_LOOK_AT_LOOP_S = 0.1
 _TASKS_CANCELLED = "the tasks of its event loop were cancelled"
 _LOOP_CLOSED = "the event loop that the service ran on is closed"
 
 
 class Closing(Call[ConnectionState]):
-    """What ``close()`` returns: settles with the last state when all has ended; ``result`` joins the threads too."""
+    """What ``close()`` returns: settles with the last state when all has ended; ``result`` joins the threads too.
 
-    def __init__(self, dispatcher: Dispatcher, join_threads: Callable[[], None]) -> None:
-        super().__init__("close", dispatcher, lambda _call, _asked: None)
-        self._join_threads = join_threads
+    Nobody tells of a loop that the application closes meanwhile. So whoever waits looks, and ends what that loop did
+    not come to.
+    """
+
+    def __init__(self, life: Life) -> None:
+        super().__init__("close", life.dispatcher, lambda _call, _asked: None)
+        self._life = life
 
     def result(self, timeout_s: float | None = None) -> ConnectionState:
         """See `Call.result`."""
-        state = super().result(timeout_s)
-        self._join_threads()
-        return state
+        until = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left_s = until - time.monotonic()
+            try:
+                state = super().result(min(left_s, _LOOK_AT_LOOP_S))
+            except TimeoutError:
+                if left_s <= _LOOK_AT_LOOP_S:
+                    raise TimeoutError(f"close: not over within {timeout_s:g} s") from None
+            else:
+                self._life.join_threads()
+                return state
+
+    def admit(self, subscription: Subscription) -> None:
+        """See `Outcome.admit`."""
+        self._life.look_at_loop()
+        super().admit(subscription)
+
+    def when_settled(self, waiter: Callable[[], None]) -> None:
+        """See `Outcome.when_settled`."""
+        self._life.look_at_loop()
+        super().when_settled(waiter)
+
+    def _left_behind(self) -> None:
+        self.reply(self._life.state, final=True)
 
 
 class Life:
@@ -87,6 +114,7 @@ class Life:
         self._closing: Closing | None = None
         self._deciding = threading.RLock()  # who closes it: any thread may, also in a signal's handler
         self._has_ended = False
+        self._failure: RxSdkError | None = None  # that it ends with
         self._inbox: SimpleQueue[tuple[Callable[[Any], None], Any]] = SimpleQueue()
         self._inbox_is_due = False
         self._is_cut_off = False
@@ -284,7 +312,7 @@ class Life:
         with self._deciding:
             if self._closing is not None:
                 return self._closing
-            self._closing = closing = Closing(self.dispatcher, self._join_threads)
+            self._closing = closing = Closing(self)
             begins = self.is_open and not self.lease.loop.is_closed()
             if begins:
                 self.is_open = False
@@ -309,6 +337,7 @@ class Life:
     def _begin_to_end(self, error: RxSdkError | None) -> None:
         if self._ending is not None or self.state.name in _ENDS:
             return  # it failed, or was cut off, meanwhile
+        self._failure = error
         if error is None:
             self.set_state(ConnectionState("closing"))
         self._ending = self.lease.loop.create_task(self._wind_up(error), name="rxsdk end")
@@ -341,6 +370,17 @@ class Life:
                 self.why_closed = why
                 self.set_state(ConnectionState("closing"))
                 self._end_at_once(None)
+
+    def look_at_loop(self) -> None:
+        """If the loop was closed over its head, end what that did not come to."""
+        if self._has_ended or not self.is_used or self.lease.is_own or not self.lease.loop.is_closed():
+            return
+        self._cut_off(_LOOP_CLOSED)
+        with self._alone:
+            if self.state.name in ("closed", "failed"):
+                self.dispatcher.run_now()  # all that was left is to tell it
+            else:
+                self._end_at_once(self._failure)
 
     def _end_at_once(self, error: RxSdkError | None) -> None:
         self._is_cut_off = True
@@ -396,7 +436,8 @@ class Life:
         if self._closing is not None:
             self._closing.reply(state, final=True)
 
-    def _join_threads(self) -> None:
+    def join_threads(self) -> None:
+        """After the end: wait until its threads have ended too."""
         if self.is_used:
             self.dispatcher.join()
             self.lease.release()
@@ -406,7 +447,7 @@ class Life:
         """Close, and wait until nothing of it runs any more."""
         await self.close()
         if self.is_used and self.lease.is_own:
-            await asyncio.to_thread(self._join_threads)
+            await asyncio.to_thread(self.join_threads)
 
     def let_go_of_calls(self) -> None:
         """The loop is closed, and nobody has the service: its calls end, though no observer is called any more.
@@ -418,14 +459,14 @@ class Life:
 
     def abandon(self) -> None:
         """In a forked child: what was going on goes on in the parent, where everybody is told; here it has ended."""
-        if self.is_open or self._ending is not None:
-            self.dispatcher.abandon()
+        self.dispatcher.abandon()
+        self._alone = self._deciding = threading.RLock()
+        if not self._has_ended:
             self.state = ConnectionState("closed")
             self.is_open = False
-            self.why_closed = _FORKED
+            self.why_closed = FORKED
             self._ending = None
             self._has_ended = self._is_cut_off = True
-            self._alone = self._deciding = threading.RLock()
             self.connection.cut_off()
             ends: list[Callable[[], object]] = [partial(self._end_calls, None), *self._spawned.values(), self._run_here]
             for end in ends:

@@ -24,6 +24,7 @@ from rxsdk import (
     ReconnectPolicy,
 )
 from rxsdk.emulator import Emulator
+from rxsdk.protocols.limp.machine import LimpMachine
 from tests.conftest import fork, wait_until
 from tests.staff import album_doc
 
@@ -226,6 +227,36 @@ def test_after_a_fork_the_childs_service_says_so(api: ApiService) -> None:
     os.close(reader)
     os.close(writer)
     assert api.call("staff/read").result().status == 200
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_forked_while_a_call_is_in_nobodys_hands_the_child_is_told(
+    api: ApiService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop's thread has taken it from those that wait, and not handed it to the machine yet."""
+    taken, let_go = threading.Event(), threading.Event()
+    submit = LimpMachine.submit
+
+    def submit_slowly(machine: LimpMachine, request: Any, now: float) -> None:
+        taken.set()
+        let_go.wait(10)
+        submit(machine, request, now)
+
+    monkeypatch.setattr(LimpMachine, "submit", submit_slowly)
+    call = api.call("staff/read")
+    assert taken.wait(10)
+    child = fork()
+    if child == 0:
+        code = 2
+        try:
+            call.result(5)
+        except CallOutcomeUnknown as error:
+            code = "this process was forked" not in str(error)
+        finally:
+            os._exit(code)
+    let_go.set()
+    assert os.waitpid(child, 0)[1] == 0
+    assert call.result(10).status == 200
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

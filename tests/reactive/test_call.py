@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from reactivex.internal.exceptions import SequenceContainsNoElementsError
 
-from rxsdk.errors import CallCancelled, CallRejected, CallTimeout, WrongThreadError
+from rxsdk.errors import CallCancelled, CallOutcomeUnknown, CallRejected, CallTimeout, WrongThreadError
 from rxsdk.reactive.call import Call
 from rxsdk.reactive.delivery import Dispatcher
 from tests.reactive.helpers import Notes, Table, delivery_thread, rejected
@@ -367,6 +367,52 @@ def test_who_waits_in_the_process_that_this_was_forked_from_is_not_called() -> N
     call.fail(CallCancelled("staff/read", written=False))
     assert call.error is not None
     assert not waited.is_set()
+
+
+def left_behind() -> tuple[Call[str], Notes]:
+    """A call that was in nobody's hands as the process was forked, and who had subscribed to it before."""
+    dispatcher, before = Dispatcher(), Notes()
+    call: Call[str] = Call("staff/read", dispatcher, lambda call, asked: None)
+    call.subscribe(before)
+    dispatcher.abandon()
+    return call, before
+
+
+def test_left_behind_by_a_fork_it_ends_when_somebody_blocks_on_it() -> None:
+    call, before = left_behind()
+    with pytest.raises(CallOutcomeUnknown, match="this process was forked"):
+        call.result(5)
+    assert (before.error, before.completed) == (None, False)
+
+
+def test_left_behind_by_a_fork_it_ends_when_somebody_awaits_it() -> None:
+    call, _ = left_behind()
+
+    async def scene() -> None:
+        async with asyncio.timeout(5):
+            await call
+
+    with pytest.raises(CallOutcomeUnknown, match="this process was forked"):
+        asyncio.run(scene())
+
+
+def test_left_behind_by_a_fork_it_ends_when_somebody_subscribes() -> None:
+    call, before = left_behind()
+    late, later = Notes(), Notes()
+    call.subscribe(late)
+    call.map(str.upper).subscribe(later)
+    assert isinstance(late.error, CallOutcomeUnknown)
+    assert later.error is late.error
+    assert (before.error, before.completed) == (None, False)
+
+
+def test_left_behind_by_a_fork_a_watch_that_was_made_completes() -> None:
+    dispatcher, late = Dispatcher(), Notes()
+    watch: Call[str] = Call("staff/read", dispatcher, lambda call, asked: None)
+    watch.reply("made", final=False)
+    dispatcher.abandon()
+    watch.subscribe(late)
+    assert (late.values, late.completed) == (["made"], True)
 
 
 def test_what_is_told_stands_in_its_place_and_is_not_kept() -> None:

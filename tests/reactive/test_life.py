@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -467,25 +469,34 @@ def test_closed_by_another_thread_in_the_moment_its_loop_ends() -> None:
     assert opened.life.close().result(5).name == "closed"
 
 
-def on_a_loop_that_is_then_closed(*, closing: bool = False) -> Opened:
-    """Without a word to the tasks on it."""
+async def _opened_on(loop: asyncio.AbstractEventLoop) -> Opened:
+    opened = Opened("running")
+    assert opened.life.lease.loop is loop
+    await until(lambda: "connected" in opened.machine.verbs)
+    return opened
+
+
+def on_a_loop_that_is_then_closed(then: Callable[[Life], object] = lambda _: None) -> Opened:
+    """Without a word to the tasks on it, in the turn of the loop in which ``then`` was called."""
     loop = asyncio.new_event_loop()
 
     async def scene() -> Opened:
-        opened = Opened("running")
-        await until(lambda: "connected" in opened.machine.verbs)
-        if closing:
-            opened.life.close()
+        opened = await _opened_on(loop)
+        then(opened.life)
         return opened
 
     opened = loop.run_until_complete(scene())
+    close_over_its_head(loop)
+    return opened
+
+
+def close_over_its_head(loop: asyncio.AbstractEventLoop) -> None:
     tasks = asyncio.all_tasks(loop)
     loop.close()
     for task in tasks:  # asyncio would complain of them, and with right
         task._log_destroy_pending = False  # type: ignore[attr-defined]
         with contextlib.suppress(RuntimeError):
             task.get_coro().close()  # type: ignore[union-attr]
-    return opened
 
 
 def test_closed_after_its_loop_was_closed_over_its_head() -> None:
@@ -517,9 +528,82 @@ def test_jobs_that_the_loop_does_not_come_to_are_done_by_who_left_them() -> None
 
 def test_jobs_left_while_it_closes_on_a_loop_that_is_closed_are_done() -> None:
     ran: list[int] = []
-    opened = on_a_loop_that_is_then_closed(closing=True)
+    opened = on_a_loop_that_is_then_closed(Life.close)
     opened.life.on_loop(ran.append, 1)
     assert (ran, opened.life.state.name) == ([1], "closing")
+
+
+def test_while_it_closes_its_loop_is_closed_over_its_head() -> None:
+    opened = on_a_loop_that_is_then_closed(Life.close)
+    assert opened.life.close().result(5).name == "closed"
+    assert opened.notes.completed
+    assert opened.notes.values == ["idle", "connecting", "closing", "closed"]
+    assert opened.life.close().result(5).name == "closed"
+
+
+def test_while_it_fails_its_loop_is_closed_over_its_head() -> None:
+    opened = on_a_loop_that_is_then_closed(lambda life: life.fail(FATAL))
+    assert opened.life.close().result(5).name == "failed"
+    assert opened.notes.error is FATAL
+
+
+def test_its_loop_is_closed_before_it_came_to_closing() -> None:
+    loop = asyncio.new_event_loop()
+    opened = loop.run_until_complete(_opened_on(loop))
+    closing = opened.life.close()
+    close_over_its_head(loop)
+    assert opened.life.state.name == "connecting"
+    assert closing.result(5).name == "closed"
+    assert opened.notes.completed
+
+
+def test_who_subscribes_to_the_end_notices_that_its_loop_is_closed() -> None:
+    closing, late = on_a_loop_that_is_then_closed(Life.close).life.close(), Notes()
+    closing.subscribe(late)
+    assert [state.name for state in late.values] == ["closed"]
+    assert late.completed
+
+
+def test_its_loop_is_closed_when_all_has_ended_but_nobody_heard() -> None:
+    loop = asyncio.new_event_loop()
+
+    async def scene() -> tuple[Opened, Any]:
+        opened = await _opened_on(loop)
+        opened.life.close()
+        return opened, opened.life._ending
+
+    opened, ending = loop.run_until_complete(scene())
+    loop.run_until_complete(ending)
+    close_over_its_head(loop)
+    assert (opened.life.state.name, opened.notes.completed) == ("closed", False)
+    assert opened.life.close().result(5).name == "closed"
+    assert opened.notes.completed
+    assert opened.notes.values == ["idle", "connecting", "closing", "closed"]
+
+
+def test_who_waits_for_the_end_already_notices_that_its_loop_is_closed() -> None:
+    loop, waits = asyncio.new_event_loop(), threading.Event()
+    opened = loop.run_until_complete(_opened_on(loop))
+    waited: list[ConnectionState] = []
+    closing = opened.life.close()
+    look = opened.life.look_at_loop
+    opened.life.look_at_loop = lambda: (look(), waits.set())[0]  # type: ignore[method-assign]
+    waiter = threading.Thread(target=lambda: waited.append(closing.result(10)))
+    waiter.start()
+    assert waits.wait(10)
+    close_over_its_head(loop)
+    waiter.join()
+    assert [state.name for state in waited] == ["closed"]
+
+
+def test_who_waits_for_the_end_may_wait_no_longer_than_that() -> None:
+    loop = asyncio.new_event_loop()
+    opened = loop.run_until_complete(_opened_on(loop))
+    for timeout_s in (0.15, 0.05, 0.0, -1.0):
+        with pytest.raises(TimeoutError, match=f"close: not over within {timeout_s:g} s"):
+            opened.life.close().result(timeout_s)
+    close_over_its_head(loop)
+    assert opened.life.close().result(0).name == "closed"
 
 
 @pytest.mark.parametrize("cut_off", [False, True])
@@ -637,6 +721,36 @@ def test_abandoned_what_it_spawned_and_what_waits_for_its_loop_is_told() -> None
     thread.join()
     life.lease.loop.call_soon_threadsafe(asyncio.ensure_future, life.connection.close())
     life.close().result(5)
+
+
+@pytest.mark.parametrize("how", ["before its loop comes to it", "while it ends"])
+def test_abandoned_while_it_closes_the_closing_settles(how: str) -> None:
+    opened = Opened()
+    opened.up()
+    life = opened.life
+    dispatcher, thread = life.dispatcher, life.dispatcher._thread
+    entered, let_go, close = threading.Event(), threading.Event(), life.connection.close
+    if how == "while it ends":
+        life.connection.close = partial(asyncio.sleep, 60)  # type: ignore[method-assign]
+        closing = life.close()
+        wait_until(lambda: life._ending is not None)
+    life.on_loop(lambda _: (entered.set(), let_go.wait(10)), None)
+    assert entered.wait(10)
+    closing = life.close()
+    ending = life._ending
+    life.abandon()
+    late = Notes()
+    closing.subscribe(late)
+    assert [state.name for state in late.values] == ["closed"]
+    let_go.set()  # the threads did come along, for this was no fork
+    if ending is not None:
+        life.lease.loop.call_soon_threadsafe(ending.cancel)
+    dispatcher._tokens.put(None)
+    assert thread is not None
+    thread.join()
+    life.connection.close = close  # type: ignore[method-assign]
+    life.lease.loop.call_soon_threadsafe(asyncio.ensure_future, life.connection.close())
+    assert closing.result(5).name == "closed"
 
 
 def test_in_a_forked_child_every_open_service_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
