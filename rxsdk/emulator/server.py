@@ -17,6 +17,7 @@ from rxsdk.emulator.clock import Alarms, Clock
 from rxsdk.emulator.connection import MAX_FRAME_BYTES, Connection
 from rxsdk.emulator.dispatch import Dispatcher
 from rxsdk.emulator.http import HttpSide
+from rxsdk.emulator.listener import Listener
 from rxsdk.emulator.modules import Module
 from rxsdk.emulator.quotas import ANON_PER_MINUTE, Window
 from rxsdk.emulator.scripting import Record, Script
@@ -46,7 +47,7 @@ class Server:
         by_name = modules_by_name((*core_modules(settings), *modules), settings)
         self._backend = Backend(settings, clock, self._store, by_name, self._defer)
         self._dispatcher = Dispatcher(self._backend, self._alarms, script, record)
-        self._runner: web.AppRunner | None = None
+        self._listener = Listener(settings.host)
         self._saving: asyncio.TimerHandle | None = None
         self._numbered = 0
         self.connections: set[Connection] = set()
@@ -64,20 +65,15 @@ class Server:
     async def open(self, port: int) -> int:
         """Listen; returns the port."""
         http = HttpSide(self._backend, self._dispatcher.ips, self._connect)
-        self._runner = web.AppRunner(http.application(), access_log=None, handle_signals=False, shutdown_timeout=2)
-        await self._runner.setup()
-        # 1 000 clients at once: the default backlog of 128 would refuse some
-        site = web.TCPSite(self._runner, self._settings.host, port, backlog=2048)
-        await site.start()
+        port = await self._listener.open(http.application(), port)
         self._alarms.after(_LOOK_AROUND_S, self._look_around)
-        return int(self._runner.addresses[0][1])
+        return port
 
     async def close(self) -> None:
         """Cut all connections, save, and stop listening."""
         self._alarms.close()
         self.each(lambda connection: connection.abort())
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._listener.close()
         if self._saving is not None:
             self._saving.cancel()
         self._store.save()

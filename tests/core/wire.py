@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 import pytest
 
 from rxsdk.core.transport import Handshake, Transport, websocket_connect
+from rxsdk.emulator.listener import stop_listening
 from rxsdk.errors import ConnectionLost, TransportError
 from tests.core.fakes import until
 
@@ -107,7 +108,7 @@ async def tcp_server(serve: Serve, **settings: Any) -> AsyncIterator[int]:
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        server.close()
+        await stop_listening(server)
         for task in done:
             task.cancel()
         await asyncio.gather(*done, return_exceptions=True)

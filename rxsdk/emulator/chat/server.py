@@ -17,6 +17,7 @@ from aiohttp import web
 
 from rxsdk.emulator.chat.store import Room, Store
 from rxsdk.emulator.clock import Alarms, Clock
+from rxsdk.emulator.listener import Listener
 from rxsdk.emulator.scripting import Played, Record, Script
 from rxsdk.emulator.socket import Socket
 
@@ -60,7 +61,7 @@ class ChatServer:
         script: Script,
         record: Record,
     ) -> None:
-        self._host = host
+        self._listener = Listener(host)
         self._tokens = tokens
         self._groups = groups
         self._clock = clock
@@ -69,7 +70,6 @@ class ChatServer:
         self._record = record
         self._store = Store(data)
         self._numbered = 0
-        self._runner: web.AppRunner | None = None
         self.connections: list[_Client] = []
         self._answers: dict[str, Callable[[str, dict[str, Any]], Answer]] = {
             "new": self._new,
@@ -86,19 +86,16 @@ class ChatServer:
         """Listen; returns the port."""
         app = web.Application()
         app.router.add_get("/ws", self._connect)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, port, backlog=2048).start()
+        port = await self._listener.open(app, port)
         self._alarms.after(1.0, self._look_around)
-        return int(self._runner.addresses[0][1])
+        return port
 
     async def close(self) -> None:
         """Cut all connections, and stop listening."""
         self._alarms.close()
         for client in list(self.connections):
             client.abort()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._listener.close()
         self._store.close()
 
     # -- who is there

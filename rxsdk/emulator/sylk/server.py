@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from aiohttp import web
 
 from rxsdk.emulator.clock import Alarms, Clock
+from rxsdk.emulator.listener import Listener
 from rxsdk.emulator.scripting import Record, Script
 from rxsdk.emulator.sylk.gateway import Gateway
 from rxsdk.emulator.sylk.world import Client, World
@@ -37,12 +38,11 @@ class SylkServer:
         script: Script,
         record: Record,
     ) -> None:
-        self._host = host
+        self._listener = Listener(host)
         self._subprotocols = [f"sylkRTC-{version}" for version in versions]
         self._world = World(users, public_keys, clock)
         self._alarms = Alarms(clock, asyncio.get_running_loop())
         self._gateway = Gateway(self._world, self._alarms, script, record)
-        self._runner: web.AppRunner | None = None
         self._numbered = 0
 
     @property
@@ -54,20 +54,14 @@ class SylkServer:
         """Listen; returns the port."""
         application = web.Application()
         application.router.add_get(PATH, self._connect)
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=2)
-        await self._runner.setup()
-        # 1 000 clients at once: the default backlog of 128 would refuse some
-        site = web.TCPSite(self._runner, self._host, port, backlog=2048)
-        await site.start()
-        return int(self._runner.addresses[0][1])
+        return await self._listener.open(application, port)
 
     async def close(self) -> None:
         """Cut all connections off and stop listening."""
         self._alarms.close()
         for client in list(self.connections):
             client.abort()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._listener.close()
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
         ws = web.WebSocketResponse(protocols=self._subprotocols, max_msg_size=0, compress=False)
