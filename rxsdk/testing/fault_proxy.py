@@ -21,7 +21,6 @@ import asyncio
 import random
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import SplitResult, urlsplit
@@ -295,7 +294,8 @@ class FaultProxy:
 
     def _run(self, ready: threading.Event) -> None:
         try:
-            with asyncio.Runner() as runner:
+            # Whatever the policy: uvloop never tells the end of a connection made while its dialing was cancelled.
+            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
                 runner.run(self._serve(ready))
         except BaseException as error:
             self._failure = error
@@ -309,10 +309,9 @@ class FaultProxy:
         self._stopping, self._loop = asyncio.Event(), loop
         ready.set()
         await self._stopping.wait()
-        with suppress(NotImplementedError):
-            # What was accepted just now becomes a road first; asyncio drops it unclosed when its server is closed.
-            loop.remove_reader(server.sockets[0])
-            await asyncio.sleep(0)
+        # What was accepted just now becomes a road first; asyncio drops it unclosed when its server is closed.
+        loop.remove_reader(server.sockets[0])
+        await asyncio.sleep(0)
         server.close()
         while self._roads:
             self._each(Road.shut)

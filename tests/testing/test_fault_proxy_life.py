@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -41,6 +43,26 @@ def test_its_end_ends_everything_also_what_is_held(wire: Wire) -> None:
         with suppress(ConnectionResetError):
             assert sock.recv(1) == b""
     assert proxy.connections == 0
+
+
+@pytest.fixture
+def uvloop_everywhere() -> Iterator[None]:
+    """Every loop of the process that is not chosen is uvloop's."""
+    uvloop = pytest.importorskip("uvloop")
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    yield
+    asyncio.set_event_loop_policy(None)
+
+
+def test_it_ends_while_clients_connect_also_where_loops_are_uvloops(wire: Wire, uvloop_everywhere: None) -> None:
+    for _ in range(10):
+        proxy = FaultProxy(wire.listener.getsockname()).start()
+        for _ in range(10):
+            wire.client(proxy.port)
+        stopping = threading.Thread(target=proxy.stop, daemon=True)
+        stopping.start()
+        stopping.join(10)
+        assert not stopping.is_alive()
 
 
 def test_it_works_in_async_code(wire: Wire) -> None:
