@@ -32,6 +32,8 @@ class Listener:
         """Stop listening, and end what was taken in. No harm when it is not open."""
         if self._server is not None:
             await stop_listening(self._server)
+            # Before Python 3.12 the task of a connection begins a turn after it; told to end before, it waits on.
+            await asyncio.sleep(0)
         if self._runner is not None:
             await self._runner.cleanup()
 
