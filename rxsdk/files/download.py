@@ -207,7 +207,7 @@ class _Transfer:
 
     async def _take(self, response: Any) -> None:
         assert self._part is not None
-        async with opened(self._part, "ab") as file:
+        async with opened(self._part, "ab", _open_existing) as file:
             async for piece in response.aiter_bytes():
                 await file.write(piece)
                 self.received += len(piece)
@@ -237,3 +237,8 @@ class _Transfer:
             if self._known_by is None:
                 with suppress(OSError):
                     part.unlink()
+
+
+def _open_existing(path: str, flags: int) -> int:
+    """Make no file: one that is opened as its download is cancelled may be removed by then, and would come back."""
+    return os.open(path, flags & ~os.O_CREAT)

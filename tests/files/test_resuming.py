@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -80,6 +81,8 @@ async def serving() -> AsyncIterator[tuple[Files, ApiService]]:
     try:
         yield files, api
     finally:
+        if files.gate is not None:
+            files.gate.set()  # or it would be waited for
         await api.close()
         await runner.cleanup()
 
@@ -265,6 +268,33 @@ def test_cancelled_on_its_way_it_ends_at_once(tmp_path: Path) -> None:
         assert os.listdir(tmp_path) == []
         files.gate.set()
 
+    play(scene)
+
+
+def test_cancelled_while_its_file_opens_it_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, may_open, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def slow_open(*args: Any, **options: Any) -> Any:
+        begun.set()
+        assert may_open.wait(10)
+        try:
+            return open(*args, **options)
+        finally:
+            ended.set()
+
+    async def scene(files: Files, api: ApiService) -> None:
+        files.offers = False
+        call = api.download_to(tmp_path, *NAMED)
+        await until(begun.is_set)
+        call.cancel()
+        with pytest.raises(CallCancelled):
+            await call
+        assert os.listdir(tmp_path) == []
+        may_open.set()
+        await until(ended.is_set)
+        assert os.listdir(tmp_path) == []
+
+    monkeypatch.setattr("rxsdk.files.disk.open", slow_open, raising=False)
     play(scene)
 
 
