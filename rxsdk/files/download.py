@@ -193,9 +193,8 @@ class _Transfer:
         """Where it is written meanwhile: what an earlier try left of the very same file is taken up."""
         told = f"{self._url}\n{self._known_by}\n{self._total}" if self._known_by else os.urandom(16).hex()
         part = self._target.with_name(f".{hashlib.sha256(told.encode()).hexdigest()[:24]}.part")
-        if (
-            _under_way.setdefault(str(part), self) is not self
-        ):  # by another call at this moment, perhaps of another loop
+        # Asked and told in one step: another call, perhaps of another thread's loop, may be at it at this moment.
+        if _under_way.setdefault(str(part), self) is not self:
             part = part.with_suffix(f".{os.urandom(4).hex()}.part")
             _under_way[str(part)] = self
         self._part = part

@@ -54,6 +54,17 @@ def test_every_public_name_is_there(built: Path) -> None:
     assert "::</p>" not in text
 
 
+@pytest.mark.parametrize("module", LIBRARY)
+def test_what_a_class_has_from_others_is_there_and_no_link_within_a_page_leads_nowhere(
+    built: Path, module: str
+) -> None:
+    text = html(built, module)
+    there = re.findall(r'\bid="([^"]+)"', text)
+    if module == "rxsdk":
+        assert {"ApiService.init", "ApiService.close", "Call.result", "Watch.subscribe"} <= set(there)
+    assert [link for link in re.findall(r'href="#([^"]+)"', text) if link not in there] == []
+
+
 def test_no_link_of_the_guide_leads_nowhere(built: Path) -> None:
     for name in pages:
         page = built / "docs" / "guide" / f"{name}.html"
